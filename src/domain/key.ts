@@ -1,0 +1,149 @@
+import type { Algorithm } from './algorithm.ts';
+import { fieldInvalid, SigildError } from './errors.ts';
+import { type KeyState, maySign, mayVerify } from './key-state.ts';
+
+/** What the token reports of a version; undefined where it does not report the attribute. */
+export interface TokenAttributes {
+  readonly sensitive: boolean | undefined;
+  readonly extractable: boolean | undefined;
+  readonly alwaysSensitive: boolean | undefined;
+  readonly neverExtractable: boolean | undefined;
+  readonly local: boolean | undefined;
+}
+
+/** One object on the token. */
+export interface KeyVersion {
+  /** The key's name. */
+  readonly key: string;
+  /** From 1, rising. */
+  readonly version: number;
+  /** 32 lower-case hexadecimal digits that name this version for ever. */
+  readonly id: string;
+  readonly algorithm: Algorithm;
+  readonly state: KeyState;
+  /** Milliseconds since 1970; undefined for a key that another tool made. */
+  readonly createTimeMs: number | undefined;
+  readonly attributes: TokenAttributes;
+}
+
+/** A name and the versions that stand on the token under it. */
+export interface Key {
+  readonly name: string;
+  /** At least one, newest first. Two with one version number are a conflict: see {@link versionOf}. */
+  readonly versions: readonly KeyVersion[];
+}
+
+const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+export function isKeyName(name: string): boolean {
+  return KEY_NAME.test(name);
+}
+
+/**
+ * @returns the name
+ * @throws {SigildError} FIELD_INVALID, naming `field`
+ */
+export function parseKeyName(name: string, field: string): string {
+  if (isKeyName(name)) return name;
+  throw fieldInvalid(
+    field,
+    'a key name has 1 to 63 characters of [A-Za-z0-9._-], the first a letter or a digit',
+  );
+}
+
+/** Groups versions by name and sorts each group newest first; keys come in byte order of their names. */
+export function groupByName(versions: readonly KeyVersion[]): Key[] {
+  const groups = new Map<string, KeyVersion[]>();
+  for (const version of versions) {
+    const group = groups.get(version.key);
+    if (group) group.push(version);
+    else groups.set(version.key, [version]);
+  }
+  return [...groups]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, group]) => ({ name, versions: group.sort((a, b) => b.version - a.version) }));
+}
+
+/** The highest ACTIVE version: the one that signs when a request names none. */
+export function primaryOf(key: Key): KeyVersion | undefined {
+  return key.versions.find((version) => maySign(version.state));
+}
+
+/**
+ * @throws {SigildError} KEY_VERSION_NOT_FOUND; KEY_AMBIGUOUS when two objects claim that version
+ */
+export function versionOf(key: Key, version: number): KeyVersion {
+  const claims = key.versions.filter((candidate) => candidate.version === version);
+  const [only] = claims;
+  if (!only) {
+    throw new SigildError(
+      'KEY_VERSION_NOT_FOUND',
+      `key ${key.name} has no version ${version}; its newest is ${key.versions[0]?.version}`,
+    );
+  }
+  if (claims.length > 1) throw ambiguous(key, version);
+  return only;
+}
+
+/** The version numbers that more than one object claims. */
+export function ambiguousVersions(key: Key): number[] {
+  const numbers = key.versions.map((version) => version.version);
+  return [...new Set(numbers.filter((number, index) => numbers.indexOf(number) !== index))];
+}
+
+/**
+ * The version that signs: the requested one, else the primary.
+ *
+ * @throws {SigildError} KEY_VERSION_NOT_FOUND, KEY_AMBIGUOUS, KEY_STATE_FORBIDS
+ */
+export function signingVersion(key: Key, requested: number | undefined): KeyVersion {
+  const primary = requested ?? primaryOf(key)?.version;
+  if (primary === undefined) {
+    throw new SigildError(
+      'KEY_STATE_FORBIDS',
+      `no version of key ${key.name} is ACTIVE; activate one or create a new key`,
+    );
+  }
+  const version = versionOf(key, primary);
+  if (!maySign(version.state)) throw stateForbids(version, 'sign');
+  return version;
+}
+
+/**
+ * The versions that a signature is checked against, newest first: the requested one, else all that
+ * may verify.
+ *
+ * @throws {SigildError} KEY_VERSION_NOT_FOUND, KEY_AMBIGUOUS, KEY_STATE_FORBIDS
+ */
+export function verifyingVersions(key: Key, requested: number | undefined): readonly KeyVersion[] {
+  if (requested !== undefined) {
+    const version = versionOf(key, requested);
+    if (!mayVerify(version.state)) throw stateForbids(version, 'verify');
+    return [version];
+  }
+  const [twice] = ambiguousVersions(key);
+  if (twice !== undefined) throw ambiguous(key, twice);
+  const candidates = key.versions.filter((version) => mayVerify(version.state));
+  if (candidates.length === 0) {
+    throw new SigildError(
+      'KEY_STATE_FORBIDS',
+      `no version of key ${key.name} may verify; activate one`,
+    );
+  }
+  return candidates;
+}
+
+function ambiguous(key: Key, version: number): SigildError {
+  return new SigildError(
+    'KEY_AMBIGUOUS',
+    `more than one object on the token claims version ${version} of key ${key.name}; ` +
+      'remove or relabel all but one (the log names their ids)',
+  );
+}
+
+function stateForbids(version: KeyVersion, operation: 'sign' | 'verify'): SigildError {
+  return new SigildError(
+    'KEY_STATE_FORBIDS',
+    `version ${version.version} of key ${version.key} is ${version.state} and may not ${operation}`,
+  );
+}

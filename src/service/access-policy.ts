@@ -1,0 +1,74 @@
+import { SigildError } from '../domain/errors.ts';
+import type { NamePattern } from '../domain/name-pattern.ts';
+
+/** What a client can be granted on a key. */
+export const OPERATIONS = ['createKey', 'getKey', 'listKeys', 'sign', 'verify'] as const;
+
+export type Operation = (typeof OPERATIONS)[number];
+
+export interface Grant {
+  readonly keys: readonly NamePattern[];
+  readonly operations: readonly Operation[];
+}
+
+/**
+ * Decides what a client may do with a key. What no grant allows is denied.
+ *
+ * A client sees a key when any grant of its names it. A key that it does not see answers as a
+ * missing one does, so that names cannot be guessed.
+ */
+export class AccessPolicy {
+  readonly #grants: ReadonlyMap<string, readonly Grant[]>;
+
+  /** @param grants by client identity */
+  constructor(grants: ReadonlyMap<string, readonly Grant[]>) {
+    this.#grants = grants;
+  }
+
+  /**
+   * @throws {SigildError} PERMISSION_DENIED when the client sees the key but has no such grant,
+   *   KEY_NOT_FOUND when it does not see the key
+   */
+  authorize(client: string, operation: Exclude<Operation, 'listKeys'>, key: string): void {
+    let sees = false;
+    for (const grant of this.#grants.get(client) ?? []) {
+      if (!covers(grant, key)) continue;
+      if (grant.operations.includes(operation)) return;
+      sees = true;
+    }
+    // A name that is to be created cannot be missing: the answer is the same whether it exists.
+    if (sees || operation === 'createKey') throw denied(client, operation, `key ${key}`);
+    throw keyNotFound(key);
+  }
+
+  /**
+   * @returns which keys the client may list
+   * @throws {SigildError} PERMISSION_DENIED when it may list none
+   */
+  listable(client: string): NamePattern {
+    const grants = (this.#grants.get(client) ?? []).filter((grant) =>
+      grant.operations.includes('listKeys'),
+    );
+    if (grants.length === 0) throw denied(client, 'listKeys', 'any key');
+    return (name) => grants.some((grant) => covers(grant, name));
+  }
+}
+
+/** The one answer for a key that is missing and for one that the caller does not see. */
+export function keyNotFound(key: string): SigildError {
+  return new SigildError(
+    'KEY_NOT_FOUND',
+    `key ${key} does not exist, or this client has no grant on it`,
+  );
+}
+
+function covers(grant: Grant, key: string): boolean {
+  return grant.keys.some((matches) => matches(key));
+}
+
+function denied(client: string, operation: Operation, what: string): SigildError {
+  return new SigildError(
+    'PERMISSION_DENIED',
+    `client ${client} is not granted ${operation} on ${what}; the daemon's configuration grants it`,
+  );
+}

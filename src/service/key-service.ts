@@ -1,0 +1,131 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Algorithm } from '../domain/algorithm.ts';
+import { SigildError } from '../domain/errors.ts';
+import { type Key, versionOf } from '../domain/key.ts';
+import { encodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
+import { type AccessPolicy, keyNotFound } from './access-policy.ts';
+import { assertEnabled } from './algorithm-policy.ts';
+import type { RequestContext } from './caller.ts';
+import { untilAborted } from './deadline.ts';
+import type { KeyCatalog } from './key-catalog.ts';
+import type { Token } from './ports.ts';
+
+export interface KeyServiceOptions {
+  readonly token: Pick<Token, 'createKey'>;
+  readonly catalog: KeyCatalog;
+  readonly policy: AccessPolicy;
+  readonly enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly now?: () => number;
+}
+
+export interface CreateKeyItem {
+  readonly key: string;
+  readonly algorithm: Algorithm;
+  /** undefined: a repeated call is refused. */
+  readonly requestId: string | undefined;
+}
+
+export interface Page {
+  readonly keys: readonly Key[];
+  /** The name after which the next page starts; undefined on the last page. */
+  readonly nextAfter: string | undefined;
+}
+
+/** CreateKey, GetKey and ListKeys. */
+export class KeyService {
+  readonly #token: KeyServiceOptions['token'];
+  readonly #catalog: KeyCatalog;
+  readonly #policy: AccessPolicy;
+  readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly #now: () => number;
+  /** The last creation of each name that is under way: one at a time per name. */
+  readonly #creations = new Map<string, Promise<unknown>>();
+
+  constructor(options: KeyServiceOptions) {
+    this.#token = options.token;
+    this.#catalog = options.catalog;
+    this.#policy = options.policy;
+    this.#enabledAlgorithms = options.enabledAlgorithms;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /**
+   * @throws {SigildError} PERMISSION_DENIED, ALGORITHM_DISABLED, and as {@link Token.createKey}
+   */
+  async createKey(context: RequestContext, item: CreateKeyItem): Promise<Key> {
+    this.#policy.authorize(context.client, 'createKey', item.key);
+    assertEnabled(item.algorithm, this.#enabledAlgorithms);
+    return untilAborted(
+      this.#oneAtATime(item.key, () => this.#create(context, item)),
+      context.signal,
+    );
+  }
+
+  /** @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_AMBIGUOUS */
+  async getKey(context: RequestContext, name: string, version: number | undefined): Promise<Key> {
+    this.#policy.authorize(context.client, 'getKey', name);
+    const key = await this.#catalog.find(name, context.signal, 0);
+    if (!key) throw keyNotFound(name);
+    return version === undefined ? key : { name, versions: [versionOf(key, version)] };
+  }
+
+  /**
+   * One page of the keys that the client may list, in byte order of names. The first page reads
+   * the token anew.
+   *
+   * @param after the name that ended the page before; undefined for the first page
+   * @throws {SigildError} PERMISSION_DENIED, and as {@link Token.listKeys}
+   */
+  async listKeys(
+    context: RequestContext,
+    pageSize: number,
+    after: string | undefined,
+  ): Promise<Page> {
+    const listable = this.#policy.listable(context.client);
+    if (after === undefined) await untilAborted(this.#catalog.refresh(), context.signal);
+    const rest = this.#catalog
+      .all()
+      .filter((key) => listable(key.name) && (after === undefined || key.name > after));
+    const keys = rest.slice(0, pageSize);
+    return { keys, nextAfter: rest.length > pageSize ? keys.at(-1)?.name : undefined };
+  }
+
+  async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {
+    context.signal.throwIfAborted();
+    const id = encodeVersionId({
+      createTimeMs: this.#now(),
+      version: 1,
+      tag: tagOf(context.client, item),
+    });
+    const { key: name, algorithm } = item;
+    const key = await this.#token.createKey({ name, algorithm, id }, context.signal);
+    this.#catalog.remember(key);
+    if (versionOf(key, 1).algorithm !== algorithm) {
+      throw new SigildError(
+        'KEY_ALREADY_EXISTS',
+        `this request_id has made key ${name} with another algorithm before`,
+      );
+    }
+    return key;
+  }
+
+  async #oneAtATime<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
+    const before = this.#creations.get(name) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#creations.set(name, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#creations.get(name) === mine) this.#creations.delete(name);
+    }
+  }
+}
+
+/** The tag that a repeated call of the same client finds its key by. */
+function tagOf(client: string, { key, requestId }: CreateKeyItem): Uint8Array {
+  if (requestId === undefined) return randomBytes(TAG_BYTES);
+  return createHash('sha256')
+    .update(JSON.stringify([client, key, requestId]))
+    .digest()
+    .subarray(0, TAG_BYTES);
+}

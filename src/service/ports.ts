@@ -1,0 +1,59 @@
+import type { Algorithm } from '../domain/algorithm.ts';
+import type { Key, KeyVersion } from '../domain/key.ts';
+
+/** A key's first version as it shall stand on the token. */
+export interface NewKey {
+  readonly name: string;
+  readonly algorithm: Algorithm;
+  /** The version's id, chosen before the token is asked: see domain/version-id.ts. */
+  readonly id: Uint8Array;
+}
+
+/**
+ * What the services need of the token. It answers with what stands on the token at that moment and
+ * remembers no key's state.
+ *
+ * Every method rejects with `signal.reason` soon after the signal aborts, which must be a
+ * SigildError, and with a SigildError else: TOKEN_UNAVAILABLE when the token cannot be reached,
+ * POOL_SATURATED when too many calls wait already, SHUTTING_DOWN while it closes. Work that has
+ * reached a session is not undone by an abort.
+ */
+export interface Token {
+  /** @returns undefined when the token works and holds no such key */
+  findKey(name: string, signal: AbortSignal): Promise<Key | undefined>;
+
+  /** Every key that sigild serves, in byte order of names. Costs a scan of the token. */
+  listKeys(signal: AbortSignal): Promise<readonly Key[]>;
+
+  /**
+   * Generates a key and proves its attributes by reading them back.
+   *
+   * A repeated call with an id that differs in its time alone makes nothing.
+   *
+   * @returns the key as it stands on the token now
+   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   */
+  createKey(key: NewKey, signal: AbortSignal): Promise<Key>;
+
+  /**
+   * @returns the MAC of data, of the algorithm's length
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
+   */
+  sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+
+  /**
+   * Checks a MAC, of any length, against versions in order, in one trip to the token.
+   *
+   * @returns the first version whose MAC it is
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
+   */
+  verify(
+    versions: readonly KeyVersion[],
+    data: Uint8Array,
+    mac: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<KeyVersion | undefined>;
+
+  /** Makes a real MAC with the canary key; rejects when the token cannot. */
+  probe(signal: AbortSignal): Promise<void>;
+}
