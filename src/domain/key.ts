@@ -11,14 +11,18 @@ export interface TokenAttributes {
   readonly local: boolean | undefined;
 }
 
-/** One object on the token. */
-export interface KeyVersion {
+/** Names one version of a key. */
+export interface VersionRef {
   /** The key's name. */
   readonly key: string;
-  /** From 1, rising. */
-  readonly version: number;
   /** 32 lower-case hexadecimal digits that name this version for ever. */
   readonly id: string;
+}
+
+/** One object on the token. */
+export interface KeyVersion extends VersionRef {
+  /** From 1, rising. */
+  readonly version: number;
   readonly algorithm: Algorithm;
   readonly state: KeyState;
   /** Milliseconds since 1970; undefined for a key that another tool made. */

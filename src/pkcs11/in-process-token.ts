@@ -1,0 +1,55 @@
+import type { Key, KeyVersion } from '../domain/key.ts';
+import type { NewKey, Token } from '../service/ports.ts';
+import type { TokenSession } from './token-session.ts';
+
+/**
+ * The Token port over one session in this process. Its calls block the event loop: the daemon uses
+ * sessions in host processes instead, and this is what they are compared with.
+ */
+export class InProcessToken implements Token {
+  readonly #session: TokenSession;
+
+  constructor(session: TokenSession) {
+    this.#session = session;
+  }
+
+  async findKey(name: string, signal: AbortSignal): Promise<Key | undefined> {
+    signal.throwIfAborted();
+    return this.#session.findKey(name);
+  }
+
+  async listKeys(signal: AbortSignal): Promise<readonly Key[]> {
+    signal.throwIfAborted();
+    return this.#session.listKeys();
+  }
+
+  async createKey(key: NewKey, signal: AbortSignal): Promise<Key> {
+    signal.throwIfAborted();
+    return this.#session.createKey(key);
+  }
+
+  async sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    signal.throwIfAborted();
+    return this.#session.sign(version, bufferOf(data)).result;
+  }
+
+  async verify(
+    versions: readonly KeyVersion[],
+    data: Uint8Array,
+    mac: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<KeyVersion | undefined> {
+    signal.throwIfAborted();
+    const { result } = this.#session.verify(versions, bufferOf(data), bufferOf(mac));
+    return versions[result];
+  }
+
+  async probe(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.#session.probe();
+  }
+}
+
+function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
+}

@@ -1,0 +1,146 @@
+import type { Session } from 'graphene-pk11';
+import pkcs11js from 'pkcs11js';
+import { SigildError } from '../domain/errors.ts';
+import { groupByName, type Key } from '../domain/key.ts';
+import { TAG_BYTES } from '../domain/version-id.ts';
+import type { NewKey } from '../service/ports.ts';
+import { type Handle, nativeTemplate, type Template } from './attributes.ts';
+import { CryptokiError, ck } from './ck-rv.ts';
+import type { KeyObject, KeyObjects } from './key-objects.ts';
+import { differingAttributes, macKeyTemplate } from './key-template.ts';
+import { assertSupported } from './mechanisms.ts';
+import { pause } from './pause.ts';
+
+/** How long the older of two keys waits for the younger one to give way. */
+const RIVAL_WAIT_MS = 200;
+const RIVAL_POLL_MS = 20;
+
+/**
+ * Generates the first version of a key, proves its attributes, and gives way to another daemon that
+ * made a key of the same name at the same time.
+ *
+ * @returns the key as it stands on the token
+ * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
+ * @throws {CryptokiError}
+ */
+export function createKey(session: Session, objects: KeyObjects, wanted: NewKey): Key {
+  const id = Buffer.from(wanted.id);
+  const existing = findExisting(session, objects, wanted.name, id);
+  if (existing) return existing;
+  assertSupported(session.slot, wanted.algorithm);
+  const handle = generate(session, objects, wanted, id);
+  try {
+    return settle(session, objects, wanted.name, id);
+  } catch (error) {
+    destroy(session, handle);
+    throw error;
+  }
+}
+
+/** @returns the key when an earlier call with this tag made it @throws {SigildError} KEY_ALREADY_EXISTS */
+function findExisting(
+  session: Session,
+  objects: KeyObjects,
+  name: string,
+  id: Buffer,
+): Key | undefined {
+  const handles = objects.handlesNamed(session, name);
+  if (handles.length === 0) return undefined;
+  const served = objects.readEach(session, handles);
+  if (served.some((object) => sameTag(object, id))) return keyOf(served);
+  throw new SigildError(
+    'KEY_ALREADY_EXISTS',
+    served.length > 0
+      ? `key ${name} exists already`
+      : `a secret key with the label ${name} stands on the token already, which no adopt rule of ` +
+          'the configuration covers',
+  );
+}
+
+function generate(
+  session: Session,
+  objects: KeyObjects,
+  { name, algorithm }: NewKey,
+  id: Buffer,
+): Handle {
+  const template = macKeyTemplate({ label: name, id, algorithm });
+  try {
+    return generateProven(session, template);
+  } catch (error) {
+    if (!refusesAllowedMechanisms(error)) throw error;
+    // openCryptoki 3.8 has no CKA_ALLOWED_MECHANISMS: the key's algorithm must be found elsewhere.
+    if (objects.adoptedAlgorithm(name) !== algorithm) {
+      throw new SigildError(
+        'TOKEN_REFUSED',
+        `this token cannot store which algorithm a key is for: an adopt rule of the ` +
+          `configuration has to give ${name} the algorithm ${algorithm}`,
+        { cause: error },
+      );
+    }
+    template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
+    return generateProven(session, template);
+  }
+}
+
+function refusesAllowedMechanisms(error: unknown): boolean {
+  return error instanceof CryptokiError && error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID;
+}
+
+function generateProven(session: Session, template: Template): Handle {
+  const handle = ck('C_GenerateKey', () =>
+    session.lib.C_GenerateKey(
+      session.handle,
+      { mechanism: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN },
+      nativeTemplate(template),
+    ),
+  );
+  try {
+    const differing = differingAttributes(session, handle, template);
+    if (differing.length === 0) return handle;
+    throw new SigildError(
+      'TOKEN_REFUSED',
+      `the token made the key with another ${differing.join(', ')} than asked for; it was destroyed`,
+    );
+  } catch (error) {
+    destroy(session, handle);
+    throw error;
+  }
+}
+
+/**
+ * Labels are not unique on any token, so two daemons may make a key of one name at the same time.
+ * Whoever sees an older key gives way at once. Whoever sees a younger one waits until it has gone;
+ * when it stays it may be in use already, so the older one gives way too.
+ */
+function settle(session: Session, objects: KeyObjects, name: string, id: Buffer): Key {
+  for (let waitedMs = 0; ; waitedMs += RIVAL_POLL_MS) {
+    const found = objects.named(session, name);
+    const rivals = found.filter((object) => object.version.id !== id.toString('hex'));
+    if (rivals.length === 0) return keyOf(found);
+    const olderRival = rivals.some((object) => object.version.id < id.toString('hex'));
+    if (olderRival || waitedMs >= RIVAL_WAIT_MS) {
+      throw new SigildError('KEY_ALREADY_EXISTS', `key ${name} has just been made by another daemon`);
+    }
+    pause(RIVAL_POLL_MS);
+  }
+}
+
+function keyOf(objects: readonly KeyObject[]): Key {
+  const [key] = groupByName(objects.map((object) => object.version));
+  if (key) return key;
+  throw new SigildError('TOKEN_REFUSED', 'the key was made but the token does not show it');
+}
+
+function sameTag({ version }: KeyObject, id: Buffer): boolean {
+  const tag = id.toString('hex', id.byteLength - TAG_BYTES);
+  return version.version === 1 && version.createTimeMs !== undefined && version.id.endsWith(tag);
+}
+
+/** Does its best: the reason for which the key has to go is what the caller must hear. */
+function destroy({ lib, handle }: Session, object: Handle): void {
+  try {
+    lib.C_DestroyObject(handle, object);
+  } catch {
+    // A token that has gone keeps the object; the next CreateKey with the same request id finds it.
+  }
+}

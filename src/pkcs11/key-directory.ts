@@ -1,0 +1,40 @@
+import { ALGORITHMS } from '../domain/algorithm.ts';
+import { maySign } from '../domain/key-state.ts';
+import type { KeyObject } from './key-objects.ts';
+import type { MacKey } from './mac.ts';
+import { MECHANISMS } from './mechanisms.ts';
+
+export interface DirectoryEntry extends MacKey {
+  /** Whether the key might sign when it was read. The token decides when it is used. */
+  readonly maySign: boolean;
+  /** Whether its fingerprint was made with this handle. */
+  proven: boolean;
+}
+
+/**
+ * From a version's id to the handle of its object, so that a MAC costs no search. Handles live as
+ * long as their process: after C_Finalize or a new login the same number may be another key.
+ */
+export class KeyDirectory {
+  readonly #entries = new Map<string, DirectoryEntry>();
+
+  get(id: string): DirectoryEntry | undefined {
+    return this.#entries.get(id);
+  }
+
+  add({ handle, version }: KeyObject): DirectoryEntry {
+    const entry: DirectoryEntry = {
+      handle,
+      mechanism: { mechanism: MECHANISMS[version.algorithm].type },
+      macBytes: ALGORITHMS[version.algorithm].macBytes,
+      maySign: maySign(version.state),
+      proven: false,
+    };
+    this.#entries.set(version.id, entry);
+    return entry;
+  }
+
+  forget(id: string): void {
+    this.#entries.delete(id);
+  }
+}

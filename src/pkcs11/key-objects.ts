@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import type { Session } from 'graphene-pk11';
+import pkcs11js from 'pkcs11js';
+import type { Algorithm } from '../domain/algorithm.ts';
+import { isKeyName, type KeyVersion } from '../domain/key.ts';
+import { stateOf } from '../domain/key-state.ts';
+import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
+import type { AdoptRule } from '../domain/token-options.ts';
+import { decodeVersionId, VERSION_ID_BYTES } from '../domain/version-id.ts';
+import { AttributeReader, type Attributes, findObjects, type Handle } from './attributes.ts';
+import { algorithmOf, MECHANISMS } from './mechanisms.ts';
+
+/** An object on the token that sigild serves. */
+export interface KeyObject {
+  readonly handle: Handle;
+  readonly version: KeyVersion;
+}
+
+const READ_TYPES = [
+  pkcs11js.CKA_LABEL,
+  pkcs11js.CKA_ID,
+  pkcs11js.CKA_KEY_TYPE,
+  pkcs11js.CKA_ALLOWED_MECHANISMS,
+  pkcs11js.CKA_SIGN,
+  pkcs11js.CKA_VERIFY,
+  pkcs11js.CKA_SENSITIVE,
+  pkcs11js.CKA_EXTRACTABLE,
+  pkcs11js.CKA_ALWAYS_SENSITIVE,
+  pkcs11js.CKA_NEVER_EXTRACTABLE,
+  pkcs11js.CKA_LOCAL,
+];
+
+/** Finds and reads the secret keys that sigild serves. */
+export class KeyObjects {
+  readonly #rules: readonly { readonly matches: NamePattern; readonly algorithm: Algorithm }[];
+  readonly #reader = new AttributeReader();
+
+  constructor(adopt: readonly AdoptRule[]) {
+    this.#rules = adopt.map(({ label, algorithm }) => ({ matches: namePattern(label), algorithm }));
+  }
+
+  /** Every served key on the token. @throws {CryptokiError} */
+  all(session: Session): KeyObject[] {
+    return this.readEach(session, findObjects(session, secretKeys()));
+  }
+
+  /** The served keys of one name. @throws {CryptokiError} */
+  named(session: Session, name: string): KeyObject[] {
+    return this.readEach(session, this.handlesNamed(session, name));
+  }
+
+  /** Every secret key of one name, served or not. @throws {CryptokiError} */
+  handlesNamed(session: Session, name: string): Handle[] {
+    return findObjects(session, secretKeys([[pkcs11js.CKA_LABEL, name]]));
+  }
+
+  /** The algorithm that the rules give a key of this name. */
+  adoptedAlgorithm(name: string): Algorithm | undefined {
+    return this.#rules.find((rule) => rule.matches(name))?.algorithm;
+  }
+
+  /** @returns undefined for an object that sigild does not serve @throws {CryptokiError} */
+  read(session: Session, handle: Handle): KeyObject | undefined {
+    const attributes = this.#reader.read(session, handle, READ_TYPES);
+    const key = attributes.text(pkcs11js.CKA_LABEL);
+    if (key === undefined || !isKeyName(key)) return undefined;
+    const algorithm = this.#algorithm(key, attributes);
+    if (algorithm === undefined) return undefined;
+    const version: KeyVersion = {
+      key,
+      algorithm,
+      state: stateOf({
+        sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
+        verify: attributes.flag(pkcs11js.CKA_VERIFY) ?? false,
+      }),
+      ...identity(key, attributes.bytes(pkcs11js.CKA_ID) ?? Buffer.alloc(0)),
+      attributes: {
+        sensitive: attributes.flag(pkcs11js.CKA_SENSITIVE),
+        extractable: attributes.flag(pkcs11js.CKA_EXTRACTABLE),
+        alwaysSensitive: attributes.flag(pkcs11js.CKA_ALWAYS_SENSITIVE),
+        neverExtractable: attributes.flag(pkcs11js.CKA_NEVER_EXTRACTABLE),
+        local: attributes.flag(pkcs11js.CKA_LOCAL),
+      },
+    };
+    return { handle, version };
+  }
+
+  /** @throws {CryptokiError} */
+  readEach(session: Session, handles: readonly Handle[]): KeyObject[] {
+    return handles
+      .map((handle) => this.read(session, handle))
+      .filter((object) => object !== undefined);
+  }
+
+  /** The one mechanism that the token allows the key, else what an adopt rule says. */
+  #algorithm(name: string, attributes: Attributes): Algorithm | undefined {
+    const allowed = attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [];
+    const [only] = allowed;
+    const algorithm =
+      only !== undefined && allowed.length === 1 ? algorithmOf(only) : undefined;
+    const claimed = algorithm ?? (allowed.length === 0 ? this.adoptedAlgorithm(name) : undefined);
+    if (claimed === undefined) return undefined;
+    const keyType = attributes.number(pkcs11js.CKA_KEY_TYPE);
+    const fits =
+      keyType === pkcs11js.CKK_GENERIC_SECRET || keyType === MECHANISMS[claimed].keyType;
+    return fits ? claimed : undefined;
+  }
+}
+
+type Criterion = readonly [type: number, value: string];
+
+/** Token objects only: copies of keys in sessions are not keys of their own. */
+function secretKeys(criteria: readonly Criterion[] = []): Map<number, number | boolean | string> {
+  return new Map<number, number | boolean | string>([
+    [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
+    [pkcs11js.CKA_TOKEN, true],
+    ...criteria,
+  ]);
+}
+
+/** A CKA_ID that is not ours counts as version 1. */
+function identity(
+  name: string,
+  ckaId: Buffer,
+): Pick<KeyVersion, 'id' | 'version' | 'createTimeMs'> {
+  const ours = decodeVersionId(ckaId);
+  if (ours) {
+    return { id: ckaId.toString('hex'), version: ours.version, createTimeMs: ours.createTimeMs };
+  }
+  const id =
+    ckaId.byteLength === VERSION_ID_BYTES
+      ? ckaId
+      : createHash('sha256')
+          .update(JSON.stringify([name, ckaId.toString('hex')]))
+          .digest()
+          .subarray(0, VERSION_ID_BYTES);
+  return { id: id.toString('hex'), version: 1, createTimeMs: undefined };
+}

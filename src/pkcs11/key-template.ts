@@ -1,0 +1,72 @@
+import type { Session } from 'graphene-pk11';
+import pkcs11js from 'pkcs11js';
+import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import { AttributeReader, type Handle, type Template, ulongArray } from './attributes.ts';
+import { MECHANISMS } from './mechanisms.ts';
+
+interface SecretKey {
+  readonly label: string;
+  readonly id: Buffer;
+  readonly algorithm: Algorithm;
+}
+
+/**
+ * How a new MAC key stands on the token. Every usage is set: tokens give one that is left out the
+ * value true.
+ */
+export function macKeyTemplate({ label, id, algorithm }: SecretKey): Template {
+  return new Map<number, number | boolean | string | Buffer>([
+    [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
+    [pkcs11js.CKA_KEY_TYPE, pkcs11js.CKK_GENERIC_SECRET],
+    [pkcs11js.CKA_VALUE_LEN, ALGORITHMS[algorithm].keyBytes],
+    [pkcs11js.CKA_LABEL, label],
+    [pkcs11js.CKA_ID, id],
+    [pkcs11js.CKA_TOKEN, true],
+    [pkcs11js.CKA_PRIVATE, true],
+    [pkcs11js.CKA_SENSITIVE, true],
+    [pkcs11js.CKA_EXTRACTABLE, false],
+    [pkcs11js.CKA_SIGN, true],
+    [pkcs11js.CKA_VERIFY, true],
+    [pkcs11js.CKA_ENCRYPT, false],
+    [pkcs11js.CKA_DECRYPT, false],
+    [pkcs11js.CKA_WRAP, false],
+    [pkcs11js.CKA_UNWRAP, false],
+    [pkcs11js.CKA_DERIVE, false],
+    [pkcs11js.CKA_ALLOWED_MECHANISMS, ulongArray([MECHANISMS[algorithm].type])],
+  ]);
+}
+
+/** Attributes that the token sets itself and that prove where a key comes from. */
+const PROOF: Template = new Map<number, boolean>([
+  [pkcs11js.CKA_ALWAYS_SENSITIVE, true],
+  [pkcs11js.CKA_NEVER_EXTRACTABLE, true],
+  [pkcs11js.CKA_LOCAL, true],
+]);
+
+/**
+ * Reads a new key's attributes back.
+ *
+ * @returns the names of those that differ from the template or do not prove that the key was
+ *   generated in the token and never could leave it
+ * @throws {CryptokiError}
+ */
+export function differingAttributes(session: Session, handle: Handle, template: Template): string[] {
+  const expected = new Map([...template, ...PROOF]);
+  const found = new AttributeReader().read(session, handle, [...expected.keys()]);
+  return [...expected]
+    .filter(([type, value]) => !found.bytes(type)?.equals(bytesOf(value)))
+    .map(([type]) => attributeName(type));
+}
+
+function bytesOf(value: number | boolean | string | Buffer): Buffer {
+  if (typeof value === 'number') return ulongArray([value]);
+  if (typeof value === 'boolean') return Buffer.from([value ? 1 : 0]);
+  return Buffer.from(value);
+}
+
+function attributeName(type: number): string {
+  const known = Object.entries(pkcs11js).find(
+    ([name, value]) => name.startsWith('CKA_') && value === type,
+  );
+  return known ? known[0] : `CKA 0x${type.toString(16)}`;
+}

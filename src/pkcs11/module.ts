@@ -1,0 +1,55 @@
+import { accessSync, constants } from 'node:fs';
+import { Module } from 'graphene-pk11';
+import pkcs11js from 'pkcs11js';
+import { ck } from './ck-rv.ts';
+import { StartFailure } from '../service/start-failure.ts';
+
+/**
+ * Loads a PKCS#11 module and initialises it for calls from several threads.
+ *
+ * Without CKF_OS_LOCKING_OK, which graphene-pk11 2.3.6 leaves out by default, calls from several
+ * threads corrupt the heap.
+ *
+ * @param file absolute path of the module
+ * @throws {StartFailure} configuration when it cannot be loaded, unavailable when it does not initialise
+ */
+export function initializeModule(file: string): Module {
+  const module = loadModule(file);
+  try {
+    ck('C_Initialize', () => module.initialize({ flags: pkcs11js.CKF_OS_LOCKING_OK }));
+  } catch (error) {
+    throw new StartFailure('unavailable', `PKCS#11 module ${file}: ${messageOf(error)}`, error);
+  }
+  return module;
+}
+
+/**
+ * Loads a module that another thread of this process has initialised.
+ *
+ * @throws {StartFailure} configuration
+ */
+export function loadModule(file: string): Module {
+  try {
+    accessSync(file, constants.R_OK);
+  } catch (error) {
+    throw new StartFailure(
+      'configuration',
+      `PKCS#11 module ${file} cannot be read: ${messageOf(error)}; check token.module`,
+      error,
+    );
+  }
+  try {
+    return Module.load(file);
+  } catch (error) {
+    throw new StartFailure(
+      'configuration',
+      `PKCS#11 module ${file} cannot be loaded: ${messageOf(error)}; is it a PKCS#11 library ` +
+        'for this machine?',
+      error,
+    );
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

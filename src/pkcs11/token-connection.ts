@@ -1,0 +1,83 @@
+import type { Module, Session, Slot } from 'graphene-pk11';
+import type { PinSource, TokenSelector } from '../domain/token-options.ts';
+import { Canary } from './canary.ts';
+import { CryptokiError } from './ck-rv.ts';
+import { login, readPin } from './login.ts';
+import { initializeModule } from './module.ts';
+import { StartFailure } from '../service/start-failure.ts';
+import { selectToken } from './token-selection.ts';
+
+export interface TokenConnectionOptions {
+  /** Absolute path of the PKCS#11 module. */
+  readonly module: string;
+  readonly selector: TokenSelector;
+  /** The serial number of the token that was used before; undefined the first time. */
+  readonly expectedSerial: string | undefined;
+  readonly pin: PinSource;
+}
+
+/**
+ * A process's one connection to the token: the module is initialised, the keeper session is logged
+ * in, the canary key has signed.
+ */
+export interface TokenConnection {
+  readonly slot: Slot;
+  readonly serial: string;
+  /** What the canary key's MAC is. */
+  readonly canaryMac: Buffer;
+  /** Logs out and finalises the module. No call may be in flight in any thread. */
+  close(): void;
+}
+
+/**
+ * Connects this process to the token. C_Login is called at most once.
+ *
+ * @throws {StartFailure}
+ */
+export function connectToken(options: TokenConnectionOptions): TokenConnection {
+  // Before the module is loaded: a PIN that cannot be read should cost no call to the token.
+  const pin = readPin(options.pin);
+  const module = initializeModule(options.module);
+  const { slot, info } = selectToken(module, options.selector);
+  const { expectedSerial } = options;
+  if (expectedSerial !== undefined && info.serialNumber !== expectedSerial) {
+    throw new StartFailure(
+      'wrong-token',
+      `the token "${info.label}" now has the serial ${info.serialNumber} instead of ` +
+        `${expectedSerial}: another token has taken its place; restart sigild if that is intended`,
+    );
+  }
+  const keeper = login(slot, pin);
+  return {
+    slot,
+    serial: info.serialNumber,
+    canaryMac: firstCanaryMac(keeper),
+    close: () => disconnect(module, keeper),
+  };
+}
+
+function firstCanaryMac(keeper: Session): Buffer {
+  const canary = new Canary(undefined);
+  try {
+    const mac = canary.sign(keeper) ?? generateCanary(keeper, canary);
+    if (mac) return mac;
+  } catch (error) {
+    if (!(error instanceof CryptokiError)) throw error;
+    throw new StartFailure('unavailable', `the canary key does not sign: ${error.message}`, error);
+  }
+  throw new StartFailure('unavailable', 'the canary key was made but the token does not show it');
+}
+
+function generateCanary(keeper: Session, canary: Canary): Buffer | undefined {
+  Canary.generate(keeper);
+  return canary.sign(keeper);
+}
+
+function disconnect(module: Module, keeper: Session): void {
+  try {
+    keeper.logout();
+    keeper.close();
+  } finally {
+    module.finalize();
+  }
+}

@@ -1,0 +1,61 @@
+import type { Module, Slot, Token } from 'graphene-pk11';
+import pkcs11js from 'pkcs11js';
+import type { TokenSelector } from '../domain/token-options.ts';
+import { ck } from './ck-rv.ts';
+import { StartFailure } from '../service/start-failure.ts';
+
+export interface FoundToken {
+  readonly slot: Slot;
+  readonly info: Token;
+}
+
+/** Every initialised token that is present. */
+export function listTokens(module: Module): FoundToken[] {
+  const slots = ck('C_GetSlotList', () => module.getSlots(true));
+  return [...slots]
+    .map((slot) => ({ slot, info: ck('C_GetTokenInfo', () => slot.getToken()) }))
+    .filter(({ info }) => (info.flags & pkcs11js.CKF_TOKEN_INITIALIZED) !== 0);
+}
+
+/**
+ * @throws {StartFailure} unavailable when no token matches, configuration when several do; the
+ *   message lists the tokens that were found
+ */
+export function selectToken(module: Module, selector: TokenSelector): FoundToken {
+  const tokens = listTokens(module);
+  const matches = tokens.filter(({ info }) => matchesSelector(info, selector));
+  const [only] = matches;
+  if (only && matches.length === 1) return only;
+  const found = tokens.map(({ info }) => describe(info)).join(', ') || 'none';
+  if (!only) {
+    throw new StartFailure(
+      'unavailable',
+      `no token has ${wanted(selector)}; tokens found in ${module.libFile}: ${found}`,
+    );
+  }
+  throw new StartFailure(
+    'configuration',
+    `${matches.length} tokens have ${wanted(selector)}: name one by its serial; ` +
+      `tokens found in ${module.libFile}: ${found}`,
+  );
+}
+
+function matchesSelector(info: Token, selector: TokenSelector): boolean {
+  return (
+    (selector.label === undefined || info.label === selector.label) &&
+    (selector.serial === undefined || info.serialNumber === selector.serial) &&
+    (selector.manufacturer === undefined || info.manufacturerID === selector.manufacturer) &&
+    (selector.model === undefined || info.model === selector.model)
+  );
+}
+
+function wanted(selector: TokenSelector): string {
+  return Object.entries(selector)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name} "${value}"`)
+    .join(' and ');
+}
+
+function describe(info: Token): string {
+  return `"${info.label}" (serial ${info.serialNumber}, ${info.model})`;
+}

@@ -1,0 +1,216 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { Session, Slot } from 'graphene-pk11';
+import { SigildError } from '../domain/errors.ts';
+import { FINGERPRINT_BYTES, type Fingerprint, type Proven } from '../domain/fingerprint.ts';
+import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
+import type { AdoptRule } from '../domain/token-options.ts';
+import type { NewKey } from '../service/ports.ts';
+import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
+import { Canary } from './canary.ts';
+import { CryptokiError, toSigildError } from './ck-rv.ts';
+import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
+import { createKey } from './key-creation.ts';
+import { KeyObjects } from './key-objects.ts';
+import { openSession } from './login.ts';
+import { signMac, verifyMac } from './mac.ts';
+import { pause } from './pause.ts';
+import { TokenLost } from './token-lost.ts';
+
+export interface TokenSessionOptions {
+  readonly slot: Slot;
+  readonly adopt: readonly AdoptRule[];
+  /** The canary key's MAC, which was made when this process logged in. */
+  readonly canaryMac: Buffer;
+}
+
+/** How long a token that is short of memory gets before the one retry. */
+const MEMORY_PAUSE_MS = 20;
+
+const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
+
+/**
+ * One PKCS#11 session and what is done with it. Every call blocks.
+ *
+ * 1. One thread owns a TokenSession, so no operation ever meets another one on its session.
+ * 2. After every failed call ck-rv.ts decides whether the session lives. One that does not is
+ *    closed at once and a new one opened for the next call.
+ * 3. A missing key is believed only when the canary key signs at that moment. When it does not,
+ *    or the login is gone, a {@link TokenLost} says that this process is of no use any more.
+ */
+export class TokenSession {
+  readonly #slot: Slot;
+  readonly #objects: KeyObjects;
+  readonly #canary: Canary;
+  readonly #directory = new KeyDirectory();
+  #session: Session | undefined;
+
+  constructor({ slot, adopt, canaryMac }: TokenSessionOptions) {
+    this.#slot = slot;
+    this.#objects = new KeyObjects(adopt);
+    this.#canary = new Canary(canaryMac);
+  }
+
+  /** Opens the session now, rather than with the first call. @throws {SigildError} */
+  open(): void {
+    this.#attempt('opening a session', () => undefined);
+  }
+
+  /** @throws {SigildError} as Token.findKey */
+  findKey(name: string): Key | undefined {
+    return this.#attempt(`looking for key ${name}`, (session) => {
+      const found = this.#objects.named(session, name);
+      if (found.length === 0) this.probe();
+      return groupByName(found.map((object) => object.version))[0];
+    });
+  }
+
+  /** @throws {SigildError} as Token.listKeys */
+  listKeys(): Key[] {
+    return this.#attempt('listing keys', (session) => {
+      const found = this.#objects.all(session);
+      if (found.length === 0) this.probe();
+      return groupByName(found.map((object) => object.version));
+    });
+  }
+
+  /** @throws {SigildError} as Token.createKey */
+  createKey(key: NewKey): Key {
+    return this.#attempt(`creating key ${key.name}`, (session) =>
+      createKey(session, this.#objects, key),
+    );
+  }
+
+  /** @throws {SigildError} as Token.sign */
+  sign(ref: VersionRef, data: Buffer): Proven<Buffer> {
+    return this.#withKeys('signing', [ref], (session, load) => signMac(session, load(ref), data));
+  }
+
+  /**
+   * @param mac of the length that the versions' algorithm has
+   * @returns the index of the first version whose MAC it is, or -1
+   * @throws {SigildError} as Token.verify
+   */
+  verify(refs: readonly VersionRef[], data: Buffer, mac: Buffer): Proven<number> {
+    return this.#withKeys('verifying', refs, (session, load) =>
+      refs.findIndex((ref) => matches(session, load(ref), data, mac)),
+    );
+  }
+
+  /** Makes a MAC with the canary key. @throws {TokenLost} when the token cannot */
+  probe(): void {
+    try {
+      if (this.#canary.sign(this.#open())) return;
+    } catch (error) {
+      if (!(error instanceof CryptokiError)) throw error;
+      this.#abandon(error);
+      throw new TokenLost(`the canary key does not sign: ${error.message}`, error);
+    }
+    throw new TokenLost('the canary key is gone from the token');
+  }
+
+  close(): void {
+    const session = this.#session;
+    this.#session = undefined;
+    try {
+      session?.close();
+    } catch {
+      // A session that the token has dropped already is as closed as it can be.
+    }
+  }
+
+  #open(): Session {
+    this.#session ??= openSession(this.#slot);
+    return this.#session;
+  }
+
+  #abandon(error: CryptokiError): void {
+    if (error.verdict.session === 'replaced') this.close();
+  }
+
+  /** Runs an operation on keys, and once more where the first failure allows it. */
+  #withKeys<Result>(
+    action: string,
+    refs: readonly VersionRef[],
+    operate: (session: Session, load: (ref: VersionRef) => DirectoryEntry) => Result,
+  ): Proven<Result> {
+    const run = (): Proven<Result> => {
+      const session = this.#open();
+      const fingerprints: Fingerprint[] = [];
+      const load = (ref: VersionRef) => this.#load(session, ref, fingerprints);
+      return { result: operate(session, load), fingerprints };
+    };
+    const what = `${action} with key ${refs[0]?.key}`;
+    try {
+      return run();
+    } catch (error) {
+      if (!(error instanceof CryptokiError)) throw error;
+      for (const ref of refs) this.#directory.forget(ref.id);
+      this.#abandon(error);
+      const { next, reason } = error.verdict;
+      if (next !== 'retry' && next !== 'find-again') throw this.#failure(error, what);
+      if (reason === 'TOKEN_FULL') pause(MEMORY_PAUSE_MS);
+      return this.#attempt(what, run);
+    }
+  }
+
+  /** Runs an operation once. */
+  #attempt<Result>(what: string, operate: (session: Session) => Result): Result {
+    try {
+      return operate(this.#open());
+    } catch (error) {
+      if (!(error instanceof CryptokiError)) throw error;
+      this.#abandon(error);
+      throw this.#failure(error, what);
+    }
+  }
+
+  /** What the caller of a failed operation gets, after asking the canary where the verdict says so. */
+  #failure(error: CryptokiError, what: string): SigildError {
+    const { next } = error.verdict;
+    if (next === 'replace-host' || next === 'wrong-pin') {
+      return new TokenLost(`${what}: ${error.message}`, error);
+    }
+    if (next === 'check-canary' || next === 'find-again') this.probe();
+    return toSigildError(error, what);
+  }
+
+  /** @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS @throws {CryptokiError} */
+  #load(session: Session, ref: VersionRef, fingerprints: Fingerprint[]): DirectoryEntry {
+    const entry = this.#directory.get(ref.id) ?? this.#find(session, ref);
+    if (!entry.proven && entry.maySign) {
+      const mac = signMac(session, entry, FINGERPRINT_DATA).subarray(0, FINGERPRINT_BYTES);
+      fingerprints.push({ id: ref.id, mac });
+    }
+    entry.proven = true;
+    return entry;
+  }
+
+  #find(session: Session, ref: VersionRef): DirectoryEntry {
+    const found = this.#objects
+      .named(session, ref.key)
+      .filter((object) => object.version.id === ref.id);
+    const [only] = found;
+    if (!only) {
+      this.probe();
+      throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
+    }
+    if (found.length > 1) {
+      throw new SigildError(
+        'KEY_AMBIGUOUS',
+        `more than one object on the token claims to be key ${ref.key} with the id ${ref.id}`,
+      );
+    }
+    return this.#directory.add(only);
+  }
+}
+
+/**
+ * A key that may sign verifies by making the MAC itself: C_Verify's answers differ from token to
+ * token (NSS 3.87 answers a wrong MAC with CKR_DEVICE_ERROR).
+ */
+function matches(session: Session, entry: DirectoryEntry, data: Buffer, mac: Buffer): boolean {
+  if (mac.byteLength !== entry.macBytes) return false;
+  return entry.maySign
+    ? timingSafeEqual(signMac(session, entry, data), mac)
+    : verifyMac(session, entry, data, mac);
+}

@@ -1,0 +1,86 @@
+import { SigildError } from '../domain/errors.ts';
+
+/** The host that had a call has ended: whether the token did the work is not known. */
+export class HostLost extends SigildError {
+  constructor(message: string, cause?: unknown) {
+    super('TOKEN_UNAVAILABLE', message, { cause, retryAfterMs: 500 });
+    this.name = 'HostLost';
+  }
+}
+
+export interface CallOptions {
+  /** Whether it may be done twice: it goes to another host when its own is lost. */
+  readonly repeatable: boolean;
+  /** The longest it may take inside the module; after that its host counts as hung. */
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+  /** Throws when the answer shows that its host must not be trusted; the call is then repeated. */
+  readonly check?: (answer: Buffer) => void;
+}
+
+/** How often a call is given to a host at the most. */
+const MAX_ATTEMPTS = 2;
+
+/** One frame on its way to the token, and the promise of its answer. */
+export class Call {
+  readonly frame: Buffer;
+  readonly limitMs: number;
+  /** Settles with the answer's payload, or rejects with a SigildError. */
+  readonly answer: Promise<Buffer>;
+  readonly #check: CallOptions['check'];
+  readonly #repeatable: boolean;
+  readonly #signal: AbortSignal;
+  #attempts = 0;
+  #settled = false;
+  #resolve!: (payload: Buffer) => void;
+  #reject!: (error: unknown) => void;
+  readonly #leave = () => this.fail(this.#signal.reason);
+
+  constructor(frame: Buffer, { repeatable, limitMs, signal, check }: CallOptions) {
+    this.frame = frame;
+    this.limitMs = limitMs;
+    this.#check = check;
+    this.#repeatable = repeatable;
+    this.#signal = signal;
+    this.answer = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    signal.addEventListener('abort', this.#leave, { once: true });
+  }
+
+  /** Whether nobody waits for it any more. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** Counts one more attempt. */
+  begin(): void {
+    this.#attempts += 1;
+  }
+
+  /** @throws {Error} when the answer shows that its host must not be trusted */
+  check(payload: Buffer): void {
+    this.#check?.(payload);
+  }
+
+  succeed(payload: Buffer): void {
+    if (this.#settle()) this.#resolve(payload);
+  }
+
+  fail(error: unknown): void {
+    if (this.#settle()) this.#reject(error);
+  }
+
+  /** @returns whether it shall be given to another host now that its own is lost */
+  mayRepeat(): boolean {
+    return this.#repeatable && !this.#settled && this.#attempts < MAX_ATTEMPTS;
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#signal.removeEventListener('abort', this.#leave);
+    return true;
+  }
+}

@@ -1,0 +1,42 @@
+import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
+import type { StartFailureKind } from '../service/start-failure.ts';
+
+/** The first and only message from the front to a host process. */
+export interface StartMessage {
+  /** Absolute path of the PKCS#11 module. */
+  readonly module: string;
+  readonly selector: TokenSelector;
+  /** The serial number of the token that earlier hosts used. */
+  readonly expectedSerial: string | undefined;
+  readonly pin: PinSource;
+  readonly adopt: readonly AdoptRule[];
+  /** How many session lanes to run; lane n talks on file descriptor FIRST_LANE_FD + n. */
+  readonly sessions: number;
+}
+
+/** 0 to 2 are the standard streams, 3 is the channel on which these messages travel. */
+export const FIRST_LANE_FD = 4;
+
+/** Every lane has tried to open its session. */
+export interface ReadyMessage {
+  readonly type: 'ready';
+  readonly serial: string;
+  /** The numbers of the lanes that have a session. At least one. */
+  readonly lanes: readonly number[];
+  /** Why the others have none, when the token gave fewer sessions than asked for. */
+  readonly shortage: string | undefined;
+}
+
+export interface FailedMessage {
+  readonly type: 'failed';
+  readonly kind: StartFailureKind;
+  readonly message: string;
+}
+
+/** A defect in a lane, for the log. */
+export interface DefectMessage {
+  readonly type: 'defect';
+  readonly stack: string;
+}
+
+export type HostMessage = ReadyMessage | FailedMessage | DefectMessage;

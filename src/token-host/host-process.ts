@@ -1,0 +1,91 @@
+import { Worker } from 'node:worker_threads';
+import { connectToken, type TokenConnection } from '../pkcs11/token-connection.ts';
+import { StartFailure } from '../service/start-failure.ts';
+import { FIRST_LANE_FD, type HostMessage, type StartMessage } from './host-messages.ts';
+import type { LaneData, LaneMessage } from './session-lane.ts';
+
+/**
+ * A token host: the process that has the module, the PIN and the login. Its main thread connects to
+ * the token and runs the session lanes; it ends when the front closes the lanes' pipes, and at once
+ * when the front is gone.
+ */
+
+/** How long lanes may take to finish when the front has gone: nobody waits for their answers. */
+const ORPHAN_LIMIT_MS = 2_000;
+
+/** A signal to the whole process group is for the front, which lets its hosts finish first. */
+const SIGNALS_OF_THE_FRONT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+interface OpenedLanes {
+  readonly open: readonly number[];
+  readonly shortage: string | undefined;
+  /** Settles when every lane has ended. */
+  readonly ended: Promise<unknown>;
+}
+
+function send(message: HostMessage, sent: () => void = () => undefined): void {
+  if (process.connected) process.send?.(message, sent);
+  else sent();
+}
+
+async function run(message: StartMessage): Promise<void> {
+  const connection = connectToken(message);
+  const { open, shortage, ended } = await openLanes(message, connection);
+  if (open.length === 0) {
+    throw new StartFailure('unavailable', `the token opens no session: ${shortage}`);
+  }
+  send({ type: 'ready', serial: connection.serial, lanes: open, shortage });
+  await ended;
+  connection.close();
+  if (process.connected) process.disconnect();
+}
+
+async function openLanes(
+  { module, adopt, sessions }: StartMessage,
+  { slot, canaryMac }: TokenConnection,
+): Promise<OpenedLanes> {
+  const lanes = Array.from({ length: sessions }, (_, lane) =>
+    openLane({ fd: FIRST_LANE_FD + lane, module, slot: slot.handle, adopt, canaryMac }),
+  );
+  const refusals = await Promise.all(lanes.map(({ refusal }) => refusal));
+  return {
+    open: [...refusals.keys()].filter((lane) => refusals[lane] === undefined),
+    shortage: refusals.find((refusal) => refusal !== undefined),
+    ended: Promise.all(lanes.map(({ end }) => end)),
+  };
+}
+
+/** `refusal` tells why the lane has no session; undefined when it has one. */
+function openLane(data: LaneData): { refusal: Promise<string | undefined>; end: Promise<void> } {
+  const worker = new Worker(new URL('./session-lane.js', import.meta.url), { workerData: data });
+  // A lane that throws has lost its place in the stream of frames: the host cannot go on.
+  worker.on('error', fail);
+  const end = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  const refusal = new Promise<string | undefined>((resolve) => {
+    worker.on('message', (message: LaneMessage) => {
+      if (message.type === 'defect') send(message);
+      else resolve(message.type === 'refused' ? message.message : undefined);
+    });
+  });
+  return { refusal, end };
+}
+
+function fail(error: unknown): void {
+  // Threads may sit in the module, where process.exit() would wait for them for ever.
+  send(failureMessage(error), () => process.kill(process.pid, 'SIGKILL'));
+}
+
+function failureMessage(error: unknown): HostMessage {
+  if (error instanceof StartFailure) {
+    return { type: 'failed', kind: error.kind, message: error.message };
+  }
+  return { type: 'defect', stack: error instanceof Error ? String(error.stack) : String(error) };
+}
+
+for (const signal of SIGNALS_OF_THE_FRONT) process.on(signal, () => undefined);
+process.once('disconnect', () => {
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), ORPHAN_LIMIT_MS).unref();
+});
+process.once('message', (message: StartMessage) => {
+  run(message).catch(fail);
+});

@@ -1,0 +1,140 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { StartFailure } from '../service/start-failure.ts';
+import {
+  FIRST_LANE_FD,
+  type HostMessage,
+  type ReadyMessage,
+  type StartMessage,
+} from './host-messages.ts';
+import { Lane } from './lane.ts';
+
+export interface HostOptions extends StartMessage {
+  /** Path of host-process.js. */
+  readonly program: string;
+  /** The child's environment; it holds what the PKCS#11 module needs and no secret. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** How long loading, login and opening of sessions may take in all. */
+  readonly startTimeoutMs: number;
+  readonly onDefect: (stack: string) => void;
+  /** Ends it before it is ready. */
+  readonly signal: AbortSignal;
+}
+
+/** One token host as the front sees it. */
+export class Host {
+  readonly lanes: readonly Lane[];
+  readonly serial: string;
+  /** Why it has fewer lanes than asked for; undefined when it has all. */
+  readonly shortage: string | undefined;
+  /** Settles when the process has ended, with what ended it. */
+  readonly exited: Promise<string>;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, ready: ReadyMessage, exited: Promise<string>) {
+    this.#child = child;
+    const pipes = lanePipes(child);
+    this.lanes = ready.lanes.map((lane) => new Lane(pipes[lane] as Socket));
+    pipes.filter((_, lane) => !ready.lanes.includes(lane)).forEach((pipe) => pipe.destroy());
+    this.serial = ready.serial;
+    this.shortage = ready.shortage;
+    this.exited = exited;
+  }
+
+  /**
+   * Starts a host process and waits until it has logged in and opened its sessions.
+   *
+   * @throws {StartFailure} after the process has ended
+   */
+  static async start(options: HostOptions): Promise<Host> {
+    const child = spawnHost(options);
+    const exited = exitOf(child);
+    try {
+      const ready = await readyMessage(child, exited, options);
+      return new Host(child, ready, exited);
+    } catch (error) {
+      child.kill('SIGKILL');
+      await exited;
+      throw error;
+    }
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Ends it at once, whatever its threads do: a call that hangs in the module cannot be ended else. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
+  /** Lets the lanes finish, then log out; kills it after the limit. */
+  async stop(limitMs: number): Promise<void> {
+    for (const lane of this.lanes) lane.end();
+    const timer = setTimeout(() => this.kill(), limitMs);
+    await this.exited;
+    clearTimeout(timer);
+  }
+}
+
+function spawnHost({ program, environment, sessions }: HostOptions): ChildProcess {
+  const pipes = Array.from({ length: sessions }, () => 'pipe' as const);
+  const child = fork(program, {
+    // The module's own output goes to the journal and never among the log lines on stdout.
+    stdio: ['ignore', 2, 2, 'ipc', ...pipes],
+    env: environment,
+    execArgv: [],
+  });
+  // What breaks a pipe ends the process or a lane, and each of those is noticed by itself.
+  child.on('error', () => undefined);
+  for (const pipe of lanePipes(child)) pipe.on('error', () => undefined);
+  return child;
+}
+
+function lanePipes(child: ChildProcess): Socket[] {
+  return child.stdio.slice(FIRST_LANE_FD) as Socket[];
+}
+
+async function exitOf(child: ChildProcess): Promise<string> {
+  try {
+    const [code, signal] = await once(child, 'exit');
+    return signal ? `ended by ${signal}` : `exited with ${code}`;
+  } catch (error) {
+    return `did not start: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+async function readyMessage(
+  child: ChildProcess,
+  exited: Promise<string>,
+  options: HostOptions,
+): Promise<ReadyMessage> {
+  const { startTimeoutMs, onDefect, signal } = options;
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await new Promise<ReadyMessage>((resolve, reject) => {
+      const refuse = (what: string) => reject(new StartFailure('unavailable', what));
+      timer = setTimeout(
+        () => refuse(`the token host did not start within ${startTimeoutMs} ms`),
+        startTimeoutMs,
+      );
+      exited.then((how) => refuse(`the token host ${how} before it was ready`));
+      signal.addEventListener('abort', () => refuse('the token host is not wanted any more'));
+      child.on('message', (message: HostMessage) => {
+        if (message.type === 'ready') resolve(message);
+        else if (message.type === 'failed') reject(new StartFailure(message.kind, message.message));
+        else onDefect(message.stack);
+      });
+      child.send(startMessage(options));
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Only what the child is to know: anything else in the options stays here. */
+function startMessage(options: StartMessage): StartMessage {
+  const { module, selector, expectedSerial, pin, adopt, sessions } = options;
+  return { module, selector, expectedSerial, pin, adopt, sessions };
+}

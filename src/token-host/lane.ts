@@ -1,0 +1,99 @@
+import type { Socket } from 'node:net';
+import type { Call } from './call.ts';
+import { type Frame, FrameReader, numberFrame } from './frames.ts';
+import { decodeFailure, OUTCOME } from './protocol.ts';
+
+export interface LaneEvents {
+  /** Every call that it was given has been answered. */
+  readonly onIdle: (lane: Lane) => void;
+  /** The lane's host is of no use any more; the calls in flight are still in flight. */
+  readonly onLost: (reason: Error) => void;
+}
+
+/** The front's end of one session lane. Answers come in the order of the calls. */
+export class Lane {
+  readonly #socket: Socket;
+  readonly #reader = new FrameReader();
+  readonly #inFlight: Call[] = [];
+  #nextNumber = 0;
+  #oldestNumber = 0;
+  #progressAtMs = 0;
+  #events: LaneEvents | undefined;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('error', (error) => this.#events?.onLost(error));
+    socket.on('close', () => this.#events?.onLost(new Error('a session lane has closed its pipe')));
+  }
+
+  attach(events: LaneEvents): void {
+    this.#events = events;
+  }
+
+  get idle(): boolean {
+    return this.#inFlight.length === 0;
+  }
+
+  /** Gives it a batch, which travels in one write. The lane must be idle. */
+  send(batch: readonly Call[]): void {
+    this.#progressAtMs = performance.now();
+    for (const call of batch) {
+      call.begin();
+      numberFrame(call.frame, this.#nextNumber);
+      this.#nextNumber = (this.#nextNumber + 1) >>> 0;
+      this.#inFlight.push(call);
+    }
+    const [first] = batch;
+    if (first && batch.length === 1) this.#socket.write(first.frame);
+    else this.#socket.write(Buffer.concat(batch.map((call) => call.frame)));
+  }
+
+  /** Whether the call that the token works on has taken longer than it may. */
+  overdue(nowMs: number): boolean {
+    const [oldest] = this.#inFlight;
+    return oldest !== undefined && nowMs - this.#progressAtMs > oldest.limitMs;
+  }
+
+  /** Fails the call that the token works on. @returns its limit in ms */
+  failOldest(error: Error): number {
+    const [oldest] = this.#inFlight;
+    oldest?.fail(error);
+    return oldest?.limitMs ?? 0;
+  }
+
+  /** Takes back the calls that were not answered. */
+  abandon(): Call[] {
+    this.#events = undefined;
+    return this.#inFlight.splice(0);
+  }
+
+  /** Tells the lane that no more calls come. */
+  end(): void {
+    this.#socket.end();
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const frame of this.#reader.push(chunk)) this.#settle(frame);
+    } catch (error) {
+      this.#events?.onLost(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    this.#progressAtMs = performance.now();
+    if (this.idle) this.#events?.onIdle(this);
+  }
+
+  #settle({ call: number, code, payload }: Frame): void {
+    if (number !== this.#oldestNumber) throw new Error(`answer ${number} out of turn`);
+    // The call of a lost host stays in flight, so that another host may take it.
+    if (code === OUTCOME.lost) throw decodeFailure(payload);
+    const [call] = this.#inFlight;
+    if (!call) throw new Error(`answer ${number} to no call`);
+    if (code === OUTCOME.done) call.check(payload);
+    this.#inFlight.shift();
+    this.#oldestNumber = (this.#oldestNumber + 1) >>> 0;
+    if (code === OUTCOME.done) call.succeed(payload);
+    else call.fail(decodeFailure(payload));
+  }
+}

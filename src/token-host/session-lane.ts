@@ -1,0 +1,145 @@
+import { readSync, writeSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Slot } from 'graphene-pk11';
+import { SigildError } from '../domain/errors.ts';
+import type { AdoptRule } from '../domain/token-options.ts';
+import { loadModule } from '../pkcs11/module.ts';
+import { TokenLost } from '../pkcs11/token-lost.ts';
+import { TokenSession } from '../pkcs11/token-session.ts';
+import { type Frame, FrameReader, numberFrame } from './frames.ts';
+import {
+  decodeCreateKey,
+  decodeName,
+  decodeSign,
+  decodeVerify,
+  encodeAnswer,
+  encodeFailure,
+  encodeIndex,
+  encodeJson,
+  OPERATION,
+  OUTCOME,
+} from './protocol.ts';
+
+/**
+ * A session lane: a thread with one PKCS#11 session, which answers the frames that the front writes
+ * into its pipe. It never turns its event loop: it reads, calls the token and writes, all blocking.
+ * The end of the pipe is the end of the lane.
+ */
+
+export interface LaneData {
+  readonly fd: number;
+  /** Absolute path of the PKCS#11 module, which the host's main thread has initialised. */
+  readonly module: string;
+  readonly slot: Uint8Array;
+  readonly adopt: readonly AdoptRule[];
+  readonly canaryMac: Uint8Array;
+}
+
+/** What a lane tells its host's main thread. */
+export type LaneMessage =
+  | { readonly type: 'opened' }
+  | { readonly type: 'refused'; readonly message: string }
+  | { readonly type: 'defect'; readonly stack: string };
+
+const READ_BYTES = 256 * 1024;
+
+/** Answers that are done wait no longer than this for the others of their batch. */
+const FLUSH_AFTER_MS = 1;
+
+function openTokenSession(data: LaneData): TokenSession {
+  const module = loadModule(data.module);
+  return new TokenSession({
+    slot: new Slot(Buffer.from(data.slot), module, module.lib),
+    adopt: data.adopt,
+    canaryMac: Buffer.from(data.canaryMac),
+  });
+}
+
+function perform(session: TokenSession, { code, payload }: Frame): Buffer {
+  switch (code) {
+    case OPERATION.sign: {
+      const { ref, data } = decodeSign(payload);
+      const { result, fingerprints } = session.sign(ref, data);
+      return encodeAnswer(result, fingerprints);
+    }
+    case OPERATION.verify: {
+      const { refs, data, mac } = decodeVerify(payload);
+      const { result, fingerprints } = session.verify(refs, data, mac);
+      return encodeAnswer(encodeIndex(result), fingerprints);
+    }
+    case OPERATION.findKey:
+      return encodeJson(OUTCOME.done, session.findKey(decodeName(payload)));
+    case OPERATION.listKeys:
+      return encodeJson(OUTCOME.done, session.listKeys());
+    case OPERATION.createKey:
+      return encodeJson(OUTCOME.done, session.createKey(decodeCreateKey(payload)));
+    case OPERATION.probe:
+      session.probe();
+      return encodeJson(OUTCOME.done, undefined);
+    default:
+      throw new Error(`operation ${code} is unknown`);
+  }
+}
+
+function answer(session: TokenSession, frame: Frame): Buffer {
+  try {
+    return perform(session, frame);
+  } catch (error) {
+    if (error instanceof SigildError) {
+      return encodeFailure(error instanceof TokenLost ? OUTCOME.lost : OUTCOME.failed, error);
+    }
+    tell({ type: 'defect', stack: error instanceof Error ? String(error.stack) : String(error) });
+    return encodeFailure(OUTCOME.failed, new SigildError('INTERNAL', 'a defect in a session lane'));
+  }
+}
+
+function serve(fd: number, session: TokenSession): void {
+  const reader = new FrameReader();
+  const input = Buffer.allocUnsafe(READ_BYTES);
+  for (;;) {
+    const bytes = readSync(fd, input);
+    if (bytes === 0) return;
+    let answers: Buffer[] = [];
+    let flushedAtMs = performance.now();
+    for (const frame of reader.push(input.subarray(0, bytes))) {
+      const answered = answer(session, frame);
+      numberFrame(answered, frame.call);
+      answers.push(answered);
+      if (performance.now() - flushedAtMs < FLUSH_AFTER_MS) continue;
+      writeFully(fd, answers);
+      answers = [];
+      flushedAtMs = performance.now();
+    }
+    if (answers.length > 0) writeFully(fd, answers);
+  }
+}
+
+function writeFully(fd: number, answers: readonly Buffer[]): void {
+  const bytes = answers.length === 1 ? (answers[0] as Buffer) : Buffer.concat(answers);
+  for (let written = 0; written < bytes.byteLength; ) {
+    written += writeSync(fd, bytes, written);
+  }
+}
+
+function tell(message: LaneMessage): void {
+  parentPort?.postMessage(message);
+}
+
+function run(data: LaneData): void {
+  const session = openTokenSession(data);
+  try {
+    session.open();
+  } catch (error) {
+    if (!(error instanceof SigildError)) throw error;
+    tell({ type: 'refused', message: error.message });
+    return;
+  }
+  tell({ type: 'opened' });
+  try {
+    serve(data.fd, session);
+  } finally {
+    session.close();
+  }
+}
+
+run(workerData as LaneData);

@@ -1,0 +1,30 @@
+import { InProcessToken } from '../../src/pkcs11/in-process-token.ts';
+import { connectToken } from '../../src/pkcs11/token-connection.ts';
+import { TokenSession } from '../../src/pkcs11/token-session.ts';
+import { createSoftHsm } from '../support/softhsm.ts';
+import { describeToken } from './token-contract.ts';
+
+describeToken('the token in this process, on SoftHSM', async () => {
+  const softHsm = createSoftHsm();
+  process.env['SOFTHSM2_CONF'] = softHsm.configuration;
+  const connection = connectToken({
+    module: softHsm.module,
+    selector: { label: softHsm.label },
+    expectedSerial: undefined,
+    pin: { file: softHsm.pinFile, credential: false },
+  });
+  const session = new TokenSession({
+    slot: connection.slot,
+    adopt: [{ label: 'adopted-*', algorithm: 'HMAC_SHA256' }],
+    canaryMac: connection.canaryMac,
+  });
+  return {
+    token: new InProcessToken(session),
+    writeKey: async (label, value) => softHsm.writeKey({ label, value }),
+    close: async () => {
+      session.close();
+      connection.close();
+      softHsm.remove();
+    },
+  };
+});

@@ -1,0 +1,191 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import { SigildError } from '../../src/domain/errors.ts';
+import type { Key, KeyVersion } from '../../src/domain/key.ts';
+import { encodeVersionId } from '../../src/domain/version-id.ts';
+import type { NewKey, Token } from '../../src/service/ports.ts';
+
+/** A token under test, and how a test gets a key of known value onto it. */
+export interface TokenUnderTest {
+  readonly token: Token;
+  /** Puts a key that another tool could have made where an adopt rule gives it HMAC_SHA256. */
+  writeKey(name: string, value: Buffer): Promise<void>;
+  close(): Promise<void>;
+}
+
+const signal = new AbortController().signal;
+
+function newKey(name: string, algorithm: Algorithm = 'HMAC_SHA256', tag = randomBytes(6)): NewKey {
+  return { name, algorithm, id: encodeVersionId({ createTimeMs: Date.now(), version: 1, tag }) };
+}
+
+function firstVersion(key: Key | undefined): KeyVersion {
+  const version = key?.versions.at(-1);
+  if (!version) throw new Error('the key has no version');
+  return version;
+}
+
+async function reasonOf(work: Promise<unknown>): Promise<string> {
+  const error = await work.then(
+    () => new Error('it did not fail'),
+    (failure: unknown) => failure,
+  );
+  if (error instanceof SigildError) return error.reason;
+  throw error;
+}
+
+/** What every implementation of the Token port does alike. */
+export function describeToken(name: string, start: () => Promise<TokenUnderTest>): void {
+  describe(name, () => {
+    let subject: TokenUnderTest;
+    let token: Token;
+
+    beforeAll(async () => {
+      subject = await start();
+      token = subject.token;
+    });
+
+    afterAll(async () => subject?.close());
+
+    test('finds no key that is not there', async () => {
+      expect(await token.findKey('nothing', signal)).toBeUndefined();
+    });
+
+    test.each(ALGORITHM_NAMES)('creates a key for %s that cannot leave the token', async (algorithm) => {
+      const wanted = newKey(`made-${algorithm}`, algorithm);
+
+      const key = await token.createKey(wanted, signal);
+
+      expect(key).toMatchObject({
+        name: wanted.name,
+        versions: [
+          {
+            key: wanted.name,
+            version: 1,
+            id: Buffer.from(wanted.id).toString('hex'),
+            algorithm,
+            state: 'ACTIVE',
+            createTimeMs: expect.any(Number),
+            attributes: {
+              sensitive: true,
+              extractable: false,
+              alwaysSensitive: true,
+              neverExtractable: true,
+              local: true,
+            },
+          },
+        ],
+      });
+      expect(await token.findKey(wanted.name, signal)).toEqual(key);
+    });
+
+    test.each(ALGORITHM_NAMES)('signs and verifies with %s', async (algorithm) => {
+      const version = firstVersion(await token.createKey(newKey(`use-${algorithm}`, algorithm), signal));
+      const data = randomBytes(256);
+
+      const mac = await token.sign(version, data, signal);
+
+      expect(mac.byteLength).toBe(ALGORITHMS[algorithm].macBytes);
+      expect(await token.verify([version], data, mac, signal)).toEqual(version);
+      expect(await token.verify([version], randomBytes(256), mac, signal)).toBeUndefined();
+    });
+
+    test.each([0, 1, 64, 4_096, 1_048_576])('makes the right MAC of %i bytes', async (bytes) => {
+      const value = randomBytes(32);
+      await subject.writeKey(`adopted-${bytes}`, value);
+      const version = firstVersion(await token.findKey(`adopted-${bytes}`, signal));
+      const data = randomBytes(bytes);
+
+      const mac = await token.sign(version, data, signal);
+
+      const expected = createHmac('sha256', value).update(data).digest();
+      expect(Buffer.from(mac).equals(expected)).toBe(true);
+      expect(await token.verify([version], data, mac, signal)).toEqual(version);
+    });
+
+    test('counts a key of another tool as version 1 with an id of its own', async () => {
+      await subject.writeKey('adopted-id', randomBytes(32));
+
+      const version = firstVersion(await token.findKey('adopted-id', signal));
+
+      expect(version).toMatchObject({ version: 1, algorithm: 'HMAC_SHA256' });
+      expect(version.createTimeMs).toBeUndefined();
+      expect(version.id).toMatch(/^[0-9a-f]{32}$/);
+    });
+
+    test.each([0, 1, 31, 33, 64])(
+      'answers a MAC of %i bytes with "not valid", and the next one rightly',
+      async (bytes) => {
+        const version = firstVersion(await token.createKey(newKey(`length-${bytes}`), signal));
+        const data = Buffer.from('data');
+
+        const verified = await token.verify([version], data, randomBytes(bytes), signal);
+
+        expect(verified).toBeUndefined();
+        const mac = await token.sign(version, data, signal);
+        expect(await token.verify([version], data, mac, signal)).toEqual(version);
+      },
+    );
+
+    test('verifies against several versions in order and tells which one it was', async () => {
+      const one = firstVersion(await token.createKey(newKey('several-1'), signal));
+      const two = firstVersion(await token.createKey(newKey('several-2'), signal));
+      const data = randomBytes(10);
+
+      const mac = await token.sign(two, data, signal);
+
+      expect(await token.verify([one, two], data, mac, signal)).toEqual(two);
+      expect(await token.verify([one], data, mac, signal)).toBeUndefined();
+    });
+
+    test('lists every key once, in byte order of names', async () => {
+      await token.createKey(newKey('list-b'), signal);
+      await token.createKey(newKey('list-a'), signal);
+      await token.createKey(newKey('list-B'), signal);
+
+      const names = (await token.listKeys(signal)).map((key) => key.name);
+
+      expect(names.filter((name) => name.startsWith('list-'))).toEqual(['list-B', 'list-a', 'list-b']);
+      expect(names).toEqual([...new Set(names)].sort());
+    });
+
+    test('makes nothing when a creation with the same tag is repeated', async () => {
+      const tag = randomBytes(6);
+      const key = await token.createKey(newKey('repeated', 'HMAC_SHA256', tag), signal);
+
+      const again = await token.createKey(newKey('repeated', 'HMAC_SHA256', tag), signal);
+
+      expect(again).toEqual(key);
+    });
+
+    test('refuses a second key of the same name', async () => {
+      const key = await token.createKey(newKey('taken'), signal);
+
+      const reason = await reasonOf(token.createKey(newKey('taken'), signal));
+
+      expect(reason).toBe('KEY_ALREADY_EXISTS');
+      expect(await token.findKey('taken', signal)).toEqual(key);
+    });
+
+    test('says that a version which is not on the token cannot sign', async () => {
+      const version = firstVersion(await token.createKey(newKey('present'), signal));
+      const absent = { ...version, key: 'absent', id: 'f'.repeat(32) };
+
+      expect(await reasonOf(token.sign(absent, Buffer.from('x'), signal))).toBe('KEY_NOT_FOUND');
+    });
+
+    test('does nothing for a caller who has gone', async () => {
+      const reason = new SigildError('CANCELLED', 'gone');
+
+      const call = token.createKey(newKey('unwanted'), AbortSignal.abort(reason));
+
+      await expect(call).rejects.toBe(reason);
+      expect(await token.findKey('unwanted', signal)).toBeUndefined();
+    });
+
+    test('passes its probe', async () => {
+      await expect(token.probe(signal)).resolves.toBeUndefined();
+    });
+  });
+}

@@ -1,0 +1,85 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const MODULES = [
+  '/usr/lib/softhsm/libsofthsm2.so',
+  `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/softhsm/libsofthsm2.so`,
+];
+
+/** A private SoftHSM with one token, in a temporary folder. */
+export interface SoftHsm {
+  readonly directory: string;
+  readonly module: string;
+  /** Value of SOFTHSM2_CONF for processes that shall see this token. */
+  readonly configuration: string;
+  readonly label: string;
+  readonly pin: string;
+  readonly soPin: string;
+  /** A 0600 file with the PIN. */
+  readonly pinFile: string;
+  /** The environment of a child process that shall see this token. */
+  readonly environment: NodeJS.ProcessEnv;
+  /** Adds another token to the same SoftHSM. */
+  addToken(label: string): void;
+  /** Writes an HMAC key that another tool could have made. */
+  writeKey(options: { label: string; id?: string; value: Buffer; sensitive?: boolean }): void;
+  /** Runs pkcs11-tool, logged in to the token. */
+  pkcs11Tool(...args: readonly string[]): string;
+  remove(): void;
+}
+
+/** Finds SoftHSM's module as Debian and Ubuntu install it. */
+export function softHsmModule(): string {
+  const module = MODULES.find((file) => existsSync(file));
+  if (module === undefined) throw new Error(`SoftHSM is not installed: none of ${MODULES.join(', ')}`);
+  return module;
+}
+
+export function createSoftHsm(label = 'test'): SoftHsm {
+  const directory = mkdtempSync(join(tmpdir(), 'sigild-softhsm-'));
+  const module = softHsmModule();
+  const configuration = join(directory, 'softhsm2.conf');
+  const tokens = join(directory, 'tokens');
+  const pin = randomBytes(6).toString('hex');
+  const soPin = randomBytes(6).toString('hex');
+  const pinFile = join(directory, 'pin');
+  mkdirSync(tokens);
+  writeFileSync(configuration, `directories.tokendir = ${tokens}\nlog.level = ERROR\n`);
+  writeFileSync(pinFile, `${pin}\n`, { mode: 0o600 });
+  const environment = { ...process.env, SOFTHSM2_CONF: configuration };
+  const run = (program: string, args: readonly string[]) =>
+    execFileSync(program, args, { env: environment, encoding: 'utf8', stdio: 'pipe' });
+  const addToken = (name: string) => {
+    run('softhsm2-util', ['--init-token', '--free', '--label', name, '--pin', pin, '--so-pin', soPin]);
+  };
+  const pkcs11Tool = (...args: readonly string[]) =>
+    run('pkcs11-tool', ['--module', module, '--token-label', label, '--login', '--pin', pin, ...args]);
+  addToken(label);
+  return {
+    directory,
+    module,
+    configuration,
+    label,
+    pin,
+    soPin,
+    pinFile,
+    environment,
+    addToken,
+    pkcs11Tool,
+    writeKey({ label: name, id, value, sensitive = true }) {
+      const file = join(directory, `${randomBytes(4).toString('hex')}.key`);
+      writeFileSync(file, value, { mode: 0o600 });
+      pkcs11Tool(
+        ...['--write-object', file, '--type', 'secrkey'],
+        ...['--usage-sign', '--label', name],
+        ...(id === undefined ? [] : ['--id', id]),
+        ...(sensitive ? ['--sensitive'] : []),
+      );
+      rmSync(file);
+    },
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
