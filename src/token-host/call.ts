@@ -14,8 +14,11 @@ export interface CallOptions {
   /** The longest it may take inside the module; after that its host counts as hung. */
   readonly limitMs: number;
   readonly signal: AbortSignal;
-  /** Throws when the answer shows that its host must not be trusted; the call is then repeated. */
-  readonly check?: (answer: Buffer) => void;
+  /**
+   * Throws when the answer shows that its host must not be trusted; the call is then repeated.
+   * Returns an error when only this answer must not be used.
+   */
+  readonly check?: (answer: Buffer) => SigildError | undefined;
 }
 
 /** How often a call is given to a host at the most. */
@@ -60,12 +63,10 @@ export class Call {
   }
 
   /** @throws {Error} when the answer shows that its host must not be trusted */
-  check(payload: Buffer): void {
-    this.#check?.(payload);
-  }
-
   succeed(payload: Buffer): void {
-    if (this.#settle()) this.#resolve(payload);
+    const refusal = this.#check?.(payload);
+    if (refusal) this.fail(refusal);
+    else if (this.#settle()) this.#resolve(payload);
   }
 
   fail(error: unknown): void {

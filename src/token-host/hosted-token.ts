@@ -6,6 +6,7 @@ import type { NewKey, Token } from '../service/ports.ts';
 import type { StartFailure } from '../service/start-failure.ts';
 import { HostLost } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host } from './host.ts';
 import {
   decodeFingerprints,
@@ -51,14 +52,14 @@ const SCAN_FACTOR = 10;
 /**
  * The Token port over host processes.
  *
- * It remembers each version's fingerprint: a host that answers for a version whose fingerprint
- * differs has used another key, so its answer is thrown away and the host is replaced.
+ * It remembers each version's fingerprint, so that an answer that was made with another key is never
+ * passed on: see {@link FingerprintRegister}.
  */
 export class HostedToken implements Token {
   readonly #callTimeoutMs: number;
   readonly #dispatcher: Dispatcher;
   readonly #supervisor: Supervisor;
-  readonly #fingerprints = new Map<string, Uint8Array>();
+  readonly #fingerprints = new FingerprintRegister();
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -116,7 +117,7 @@ export class HostedToken implements Token {
   }
 
   async sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#proven(encodeSign(version, data), signal);
+    return this.#proven(encodeSign(version, data), [version], signal);
   }
 
   async verify(
@@ -130,8 +131,8 @@ export class HostedToken implements Token {
       ({ algorithm }) => ALGORITHMS[algorithm].macBytes === mac.byteLength,
     );
     if (candidates.length === 0) return undefined;
-    const index = decodeIndex(await this.#proven(encodeVerify(candidates, data, mac), signal));
-    return candidates[index];
+    const frame = encodeVerify(candidates, data, mac);
+    return candidates[decodeIndex(await this.#proven(frame, candidates, signal))];
   }
 
   /**
@@ -170,17 +171,16 @@ export class HostedToken implements Token {
   }
 
   /** Submits a MAC operation and checks with which keys it was done. */
-  async #proven(frame: Buffer, signal: AbortSignal): Promise<Buffer> {
+  async #proven(
+    frame: Buffer,
+    versions: readonly KeyVersion[],
+    signal: AbortSignal,
+  ): Promise<Buffer> {
     const limitMs = this.#callTimeoutMs;
-    const options = { repeatable: true, limitMs, signal, check: this.#checkFingerprints };
+    const check = (answer: Buffer) =>
+      this.#fingerprints.check(decodeFingerprints(answer), versions);
+    const options = { repeatable: true, limitMs, signal, check };
     return decodeResult(await this.#dispatcher.submit(frame, options));
   }
 
-  readonly #checkFingerprints = (answer: Buffer): void => {
-    for (const { id, mac } of decodeFingerprints(answer)) {
-      const known = this.#fingerprints.get(id);
-      if (known === undefined) this.#fingerprints.set(id, mac);
-      else if (!mac.equals(known)) throw new Error(`it used another key for the version ${id}`);
-    }
-  };
 }

@@ -86,14 +86,13 @@ export class Lane {
 
   #settle({ call: number, code, payload }: Frame): void {
     if (number !== this.#oldestNumber) throw new Error(`answer ${number} out of turn`);
-    // The call of a lost host stays in flight, so that another host may take it.
+    // The call of a host that must not be trusted stays in flight, so that another one may take it.
     if (code === OUTCOME.lost) throw decodeFailure(payload);
     const [call] = this.#inFlight;
     if (!call) throw new Error(`answer ${number} to no call`);
-    if (code === OUTCOME.done) call.check(payload);
-    this.#inFlight.shift();
-    this.#oldestNumber = (this.#oldestNumber + 1) >>> 0;
     if (code === OUTCOME.done) call.succeed(payload);
     else call.fail(decodeFailure(payload));
+    this.#inFlight.shift();
+    this.#oldestNumber = (this.#oldestNumber + 1) >>> 0;
   }
 }

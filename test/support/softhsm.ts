@@ -1,12 +1,21 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 const MODULES = [
   '/usr/lib/softhsm/libsofthsm2.so',
-  `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/softhsm/libsofthsm2.so`,
+  `/usr/lib/${MULTIARCH}/softhsm/libsofthsm2.so`,
 ];
 
 /** A private SoftHSM with one token, in a temporary folder. */
@@ -22,6 +31,8 @@ export interface SoftHsm {
   readonly pinFile: string;
   /** The environment of a child process that shall see this token. */
   readonly environment: NodeJS.ProcessEnv;
+  /** Puts another PIN into the PIN file. */
+  writePin(pin: string, mode?: number): void;
   /** Adds another token to the same SoftHSM. */
   addToken(label: string): void;
   /** Writes an HMAC key that another tool could have made. */
@@ -69,6 +80,10 @@ export function createSoftHsm(label = 'test'): SoftHsm {
     environment,
     addToken,
     pkcs11Tool,
+    writePin(otherPin, mode = 0o600) {
+      writeFileSync(pinFile, `${otherPin}\n`);
+      chmodSync(pinFile, mode);
+    },
     writeKey({ label: name, id, value, sensitive = true }) {
       const file = join(directory, `${randomBytes(4).toString('hex')}.key`);
       writeFileSync(file, value, { mode: 0o600 });
@@ -81,5 +96,21 @@ export function createSoftHsm(label = 'test'): SoftHsm {
       rmSync(file);
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+/** OpenSC's PKCS#11 spy in front of a SoftHSM: a module that writes every call into a file. */
+export interface Pkcs11Spy {
+  readonly module: string;
+  readonly environment: NodeJS.ProcessEnv;
+  log(): string;
+}
+
+export function pkcs11Spy(softHsm: SoftHsm): Pkcs11Spy {
+  const output = join(softHsm.directory, 'spy.log');
+  return {
+    module: `/usr/lib/${MULTIARCH}/pkcs11-spy.so`,
+    environment: { ...softHsm.environment, PKCS11SPY: softHsm.module, PKCS11SPY_OUTPUT: output },
+    log: () => (existsSync(output) ? readFileSync(output, 'utf8') : ''),
   };
 }
