@@ -92,7 +92,7 @@ export function versionOf(key: Key, version: number): KeyVersion {
 /** The version numbers that more than one object claims. */
 export function ambiguousVersions(key: Key): number[] {
   const numbers = key.versions.map((version) => version.version);
-  return [...new Set(numbers.filter((number, index) => numbers.indexOf(number) !== index))];
+  return [...new Set(numbers.filter((number, index) => number === numbers[index - 1]))];
 }
 
 /**

@@ -57,7 +57,9 @@ export class Attributes {
 /** The bytes of an array of CK_ULONG. */
 export function ulongArray(numbers: readonly number[]): Buffer {
   const bytes = Buffer.alloc(numbers.length * 8);
-  numbers.forEach((number, index) => bytes.writeBigUInt64LE(BigInt(number), index * 8));
+  for (const [index, number] of numbers.entries()) {
+    bytes.writeBigUInt64LE(BigInt(number), index * 8);
+  }
   return bytes;
 }
 

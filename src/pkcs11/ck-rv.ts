@@ -7,7 +7,7 @@ type SessionFate = 'kept' | 'replaced';
 /**
  * What happens next:
  * - `fail`: the caller gets the reason
- * - `retry`: sign and verify are tried once more, on the replaced session
+ * - `retry`: sign and verify are tried once more, on the replaced session where it was replaced
  * - `find-again`: what is known of the object is dropped, and it is looked for once more
  * - `check-canary`: the caller gets the reason; the host is replaced when the canary key fails too
  * - `replace-host`: a fresh host process takes over
@@ -29,9 +29,13 @@ const changedState = { session: 'kept', next: 'find-again', reason: 'KEY_STATE_F
 const unsupported = { session: 'replaced', next: 'fail', reason: 'ALGORITHM_UNSUPPORTED' } as const;
 const staleHandle = { session: 'replaced', next: 'find-again', reason: 'KEY_NOT_FOUND' } as const;
 const lostSession = { session: 'replaced', next: 'retry', reason: 'TOKEN_UNAVAILABLE' } as const;
-const lostToken = { session: 'replaced', next: 'replace-host', reason: 'TOKEN_UNAVAILABLE' } as const;
+const lostToken = {
+  session: 'replaced',
+  next: 'replace-host',
+  reason: 'TOKEN_UNAVAILABLE',
+} as const;
 const wrongPin = { session: 'kept', next: 'wrong-pin', reason: 'TOKEN_UNAVAILABLE' } as const;
-const full = { session: 'kept', next: 'fail', reason: 'TOKEN_FULL' } as const;
+const full = { session: 'kept', next: 'retry', reason: 'TOKEN_FULL' } as const;
 
 /** Any code that is not in the table: something in the token failed, of which nothing is known. */
 const UNKNOWN: Verdict = { session: 'replaced', next: 'check-canary', reason: 'TOKEN_UNAVAILABLE' };
@@ -71,7 +75,7 @@ const VERDICTS: ReadonlyMap<number, Verdict> = new Map<number, Verdict>([
   [pkcs11js.CKR_PIN_LOCKED, wrongPin],
   [pkcs11js.CKR_USER_PIN_NOT_INITIALIZED, wrongPin],
   [pkcs11js.CKR_SESSION_COUNT, { session: 'kept', next: 'fail', reason: 'POOL_SATURATED' }],
-  [pkcs11js.CKR_DEVICE_MEMORY, { ...full, next: 'retry' }],
+  [pkcs11js.CKR_DEVICE_MEMORY, full],
 ]);
 
 /** A failed Cryptoki call: the function, the return value and what follows from it. */
@@ -129,16 +133,20 @@ function verdictOf(rv: number): Verdict {
 
 function returnValue(error: unknown): number | undefined {
   if (!(error instanceof Error)) return undefined;
-  if ('code' in error && typeof error.code === 'number' && error.code > 0) return error.code;
+  if (error instanceof pkcs11js.Pkcs11Error && error.code > 0) return error.code;
   const match = /CKR_\w+:(\d+)/.exec(error.message);
   return match ? Number(match[1]) : undefined;
 }
 
 /** What a caller is told of a failed Cryptoki call. */
 export function toSigildError(error: CryptokiError, action: string): SigildError {
-  return new SigildError(error.verdict.reason, `${action}: the token answered ${rvName(error.rv)}`, {
-    cause: error,
-  });
+  return new SigildError(
+    error.verdict.reason,
+    `${action}: the token answered ${rvName(error.rv)}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 const RV_NAMES: ReadonlyMap<number, string> = new Map(

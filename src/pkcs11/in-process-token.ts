@@ -1,5 +1,6 @@
 import type { Key, KeyVersion } from '../domain/key.ts';
 import type { NewKey, Token } from '../service/ports.ts';
+import { settleCreation } from '../service/settle-creation.ts';
 import type { TokenSession } from './token-session.ts';
 
 /**
@@ -25,7 +26,15 @@ export class InProcessToken implements Token {
 
   async createKey(key: NewKey, signal: AbortSignal): Promise<Key> {
     signal.throwIfAborted();
-    return this.#session.createKey(key);
+    const { key: created, made } = this.#session.createKey(key);
+    if (!made) return created;
+    const id = Buffer.from(key.id).toString('hex');
+    return settleCreation({
+      name: key.name,
+      id,
+      find: async () => this.#session.findKey(key.name),
+      destroy: async () => this.#session.destroyVersion({ key: key.name, id }),
+    });
   }
 
   async sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {

@@ -9,32 +9,30 @@ import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { differingAttributes, macKeyTemplate } from './key-template.ts';
 import { assertSupported } from './mechanisms.ts';
-import { pause } from './pause.ts';
 
-/** How long the older of two keys waits for the younger one to give way. */
-const RIVAL_WAIT_MS = 200;
-const RIVAL_POLL_MS = 20;
+/** A key, and whether this call made it or an earlier one with the same tag. */
+export interface Creation {
+  readonly key: Key;
+  readonly made: boolean;
+}
 
 /**
- * Generates the first version of a key, proves its attributes, and gives way to another daemon that
- * made a key of the same name at the same time.
+ * Generates the first version of a key and proves its attributes. Another process may make a key of
+ * the same name at the same time: see service/settle-creation.ts.
  *
- * @returns the key as it stands on the token
  * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
  */
-export function createKey(session: Session, objects: KeyObjects, wanted: NewKey): Key {
+export function createKey(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
   const id = Buffer.from(wanted.id);
   const existing = findExisting(session, objects, wanted.name, id);
-  if (existing) return existing;
+  if (existing) return { key: existing, made: false };
   assertSupported(session.slot, wanted.algorithm);
   const handle = generate(session, objects, wanted, id);
-  try {
-    return settle(session, objects, wanted.name, id);
-  } catch (error) {
-    destroy(session, handle);
-    throw error;
-  }
+  const object = objects.read(session, handle);
+  if (object) return { key: { name: wanted.name, versions: [object.version] }, made: true };
+  destroy(session, handle);
+  throw new SigildError('TOKEN_REFUSED', 'the token does not show the key that it made');
 }
 
 /** @returns the key when an earlier call with this tag made it @throws {SigildError} KEY_ALREADY_EXISTS */
@@ -47,7 +45,9 @@ function findExisting(
   const handles = objects.handlesNamed(session, name);
   if (handles.length === 0) return undefined;
   const served = objects.readEach(session, handles);
-  if (served.some((object) => sameTag(object, id))) return keyOf(served);
+  if (served.some((object) => sameTag(object, id))) {
+    return groupByName(served.map((object) => object.version))[0];
+  }
   throw new SigildError(
     'KEY_ALREADY_EXISTS',
     served.length > 0
@@ -72,7 +72,7 @@ function generate(
     if (objects.adoptedAlgorithm(name) !== algorithm) {
       throw new SigildError(
         'TOKEN_REFUSED',
-        `this token cannot store which algorithm a key is for: an adopt rule of the ` +
+        'this token cannot store which algorithm a key is for: an adopt rule of the ' +
           `configuration has to give ${name} the algorithm ${algorithm}`,
         { cause: error },
       );
@@ -105,30 +105,6 @@ function generateProven(session: Session, template: Template): Handle {
     destroy(session, handle);
     throw error;
   }
-}
-
-/**
- * Labels are not unique on any token, so two daemons may make a key of one name at the same time.
- * Whoever sees an older key gives way at once. Whoever sees a younger one waits until it has gone;
- * when it stays it may be in use already, so the older one gives way too.
- */
-function settle(session: Session, objects: KeyObjects, name: string, id: Buffer): Key {
-  for (let waitedMs = 0; ; waitedMs += RIVAL_POLL_MS) {
-    const found = objects.named(session, name);
-    const rivals = found.filter((object) => object.version.id !== id.toString('hex'));
-    if (rivals.length === 0) return keyOf(found);
-    const olderRival = rivals.some((object) => object.version.id < id.toString('hex'));
-    if (olderRival || waitedMs >= RIVAL_WAIT_MS) {
-      throw new SigildError('KEY_ALREADY_EXISTS', `key ${name} has just been made by another daemon`);
-    }
-    pause(RIVAL_POLL_MS);
-  }
-}
-
-function keyOf(objects: readonly KeyObject[]): Key {
-  const [key] = groupByName(objects.map((object) => object.version));
-  if (key) return key;
-  throw new SigildError('TOKEN_REFUSED', 'the key was made but the token does not show it');
 }
 
 function sameTag({ version }: KeyObject, id: Buffer): boolean {

@@ -8,6 +8,7 @@ import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import { decodeVersionId, VERSION_ID_BYTES } from '../domain/version-id.ts';
 import { AttributeReader, type Attributes, findObjects, type Handle } from './attributes.ts';
+import { CryptokiError } from './ck-rv.ts';
 import { algorithmOf, MECHANISMS } from './mechanisms.ts';
 
 /** An object on the token that sigild serves. */
@@ -85,24 +86,34 @@ export class KeyObjects {
     return { handle, version };
   }
 
-  /** @throws {CryptokiError} */
+  /** Those of the objects that sigild serves and that are still there. @throws {CryptokiError} */
   readEach(session: Session, handles: readonly Handle[]): KeyObject[] {
     return handles
-      .map((handle) => this.read(session, handle))
+      .map((handle) => this.#readPresent(session, handle))
       .filter((object) => object !== undefined);
+  }
+
+  /** Another process may have destroyed an object since it was found. */
+  #readPresent(session: Session, handle: Handle): KeyObject | undefined {
+    try {
+      return this.read(session, handle);
+    } catch (error) {
+      const gone =
+        error instanceof CryptokiError && error.rv === pkcs11js.CKR_OBJECT_HANDLE_INVALID;
+      if (gone) return undefined;
+      throw error;
+    }
   }
 
   /** The one mechanism that the token allows the key, else what an adopt rule says. */
   #algorithm(name: string, attributes: Attributes): Algorithm | undefined {
     const allowed = attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [];
     const [only] = allowed;
-    const algorithm =
-      only !== undefined && allowed.length === 1 ? algorithmOf(only) : undefined;
+    const algorithm = only !== undefined && allowed.length === 1 ? algorithmOf(only) : undefined;
     const claimed = algorithm ?? (allowed.length === 0 ? this.adoptedAlgorithm(name) : undefined);
     if (claimed === undefined) return undefined;
     const keyType = attributes.number(pkcs11js.CKA_KEY_TYPE);
-    const fits =
-      keyType === pkcs11js.CKK_GENERIC_SECRET || keyType === MECHANISMS[claimed].keyType;
+    const fits = keyType === pkcs11js.CKK_GENERIC_SECRET || keyType === MECHANISMS[claimed].keyType;
     return fits ? claimed : undefined;
   }
 }

@@ -50,7 +50,11 @@ const PROOF: Template = new Map<number, boolean>([
  *   generated in the token and never could leave it
  * @throws {CryptokiError}
  */
-export function differingAttributes(session: Session, handle: Handle, template: Template): string[] {
+export function differingAttributes(
+  session: Session,
+  handle: Handle,
+  template: Template,
+): string[] {
   const expected = new Map([...template, ...PROOF]);
   const found = new AttributeReader().read(session, handle, [...expected.keys()]);
   return [...expected]

@@ -2,8 +2,8 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Session, SessionFlag, type Slot, UserType } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import type { PinSource } from '../domain/token-options.ts';
-import { CryptokiError, ck } from './ck-rv.ts';
 import { StartFailure } from '../service/start-failure.ts';
+import { CryptokiError, ck } from './ck-rv.ts';
 
 /** Longer than any token's PIN (CK_TOKEN_INFO's ulMaxPinLen is 255 on SoftHSM 2.6). */
 const MAX_PIN_BYTES = 1_024;
@@ -51,9 +51,7 @@ function openPin(file: string): number {
 
 /** Opens a session that may create objects. */
 export function openSession(slot: Slot): Session {
-  return ck('C_OpenSession', () =>
-    slot.open(SessionFlag.RW_SESSION | SessionFlag.SERIAL_SESSION),
-  );
+  return ck('C_OpenSession', () => slot.open(SessionFlag.RW_SESSION | SessionFlag.SERIAL_SESSION));
 }
 
 /**
@@ -75,11 +73,19 @@ export function login(slot: Slot, pin: string): Session {
 
 function loginFailure(error: CryptokiError): StartFailure {
   if (error.verdict.next !== 'wrong-pin') {
-    return new StartFailure('unavailable', `the token cannot be logged in to: ${error.message}`, error);
+    return new StartFailure(
+      'unavailable',
+      `the token cannot be logged in to: ${error.message}`,
+      error,
+    );
   }
   const remedy =
     error.rv === pkcs11js.CKR_PIN_LOCKED
-      ? "its PIN is locked; the security officer must set a new one"
+      ? 'its PIN is locked; the security officer must set a new one'
       : 'put the right PIN in place, then start again; it is not tried again, since tokens lock';
-  return new StartFailure('wrong-pin', `the token refused the PIN (${error.message}): ${remedy}`, error);
+  return new StartFailure(
+    'wrong-pin',
+    `the token refused the PIN (${error.message}): ${remedy}`,
+    error,
+  );
 }

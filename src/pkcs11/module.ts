@@ -1,8 +1,8 @@
 import { accessSync, constants } from 'node:fs';
 import { Module } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
-import { ck } from './ck-rv.ts';
 import { StartFailure } from '../service/start-failure.ts';
+import { ck } from './ck-rv.ts';
 
 /**
  * Loads a PKCS#11 module and initialises it for calls from several threads.

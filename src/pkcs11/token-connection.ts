@@ -1,11 +1,12 @@
-import type { Module, Session, Slot } from 'graphene-pk11';
-import type { PinSource, TokenSelector } from '../domain/token-options.ts';
+import { type Module, type Session, Slot } from 'graphene-pk11';
+import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
+import { StartFailure } from '../service/start-failure.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError } from './ck-rv.ts';
 import { login, readPin } from './login.ts';
-import { initializeModule } from './module.ts';
-import { StartFailure } from '../service/start-failure.ts';
+import { initializeModule, loadModule } from './module.ts';
 import { selectToken } from './token-selection.ts';
+import { TokenSession } from './token-session.ts';
 
 export interface TokenConnectionOptions {
   /** Absolute path of the PKCS#11 module. */
@@ -54,6 +55,25 @@ export function connectToken(options: TokenConnectionOptions): TokenConnection {
     canaryMac: firstCanaryMac(keeper),
     close: () => disconnect(module, keeper),
   };
+}
+
+export interface JoiningOptions {
+  /** Absolute path of the PKCS#11 module. */
+  readonly module: string;
+  /** The slot's handle. */
+  readonly slot: Uint8Array;
+  readonly adopt: readonly AdoptRule[];
+  readonly canaryMac: Uint8Array;
+}
+
+/** A session for another thread of the process that has connected. @throws {StartFailure} */
+export function joinToken({ module, slot, adopt, canaryMac }: JoiningOptions): TokenSession {
+  const loaded = loadModule(module);
+  return new TokenSession({
+    slot: new Slot(Buffer.from(slot), loaded, loaded.lib),
+    adopt,
+    canaryMac: Buffer.from(canaryMac),
+  });
 }
 
 function firstCanaryMac(keeper: Session): Buffer {

@@ -1,8 +1,8 @@
 import type { Module, Slot, Token } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import type { TokenSelector } from '../domain/token-options.ts';
-import { ck } from './ck-rv.ts';
 import { StartFailure } from '../service/start-failure.ts';
+import { ck } from './ck-rv.ts';
 
 export interface FoundToken {
   readonly slot: Slot;
@@ -10,7 +10,7 @@ export interface FoundToken {
 }
 
 /** Every initialised token that is present. */
-export function listTokens(module: Module): FoundToken[] {
+function listTokens(module: Module): FoundToken[] {
   const slots = ck('C_GetSlotList', () => module.getSlots(true));
   return [...slots]
     .map((slot) => ({ slot, info: ck('C_GetTokenInfo', () => slot.getToken()) }))

@@ -7,9 +7,9 @@ import type { AdoptRule } from '../domain/token-options.ts';
 import type { NewKey } from '../service/ports.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { Canary } from './canary.ts';
-import { CryptokiError, toSigildError } from './ck-rv.ts';
+import { CryptokiError, ck, toSigildError } from './ck-rv.ts';
+import { type Creation, createKey } from './key-creation.ts';
 import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
-import { createKey } from './key-creation.ts';
 import { KeyObjects } from './key-objects.ts';
 import { openSession } from './login.ts';
 import { signMac, verifyMac } from './mac.ts';
@@ -73,11 +73,22 @@ export class TokenSession {
     });
   }
 
-  /** @throws {SigildError} as Token.createKey */
-  createKey(key: NewKey): Key {
+  /** Several at the same time may each make one. @throws {SigildError} as Token.createKey */
+  createKey(key: NewKey): Creation {
     return this.#attempt(`creating key ${key.name}`, (session) =>
       createKey(session, this.#objects, key),
     );
+  }
+
+  /** Destroys one version; it makes no difference whether it was there. @throws {SigildError} */
+  destroyVersion(ref: VersionRef): void {
+    this.#directory.forget(ref.id);
+    this.#attempt(`destroying a version of key ${ref.key}`, (session) => {
+      for (const { handle, version } of this.#objects.named(session, ref.key)) {
+        if (version.id !== ref.id) continue;
+        ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
+      }
+    });
   }
 
   /** @throws {SigildError} as Token.sign */

@@ -8,11 +8,13 @@ export interface KeyCatalogOptions {
   readonly lookupTimeoutMs: number;
   /** Told once for each look that finds two objects claiming one version of a key. */
   readonly onAmbiguous: (key: Key, versions: readonly number[]) => void;
+  /** Milliseconds that never go back, whatever becomes of the wall clock. */
   readonly now?: () => number;
 }
 
 interface Entry {
   readonly key: Key;
+  /** When the read began that found it. */
   readonly readAtMs: number;
 }
 
@@ -25,6 +27,8 @@ interface Entry {
  *    long a change made behind the daemon's back stays unseen.
  * 3. The token enforces each version's state itself: an entry that is out of date costs an error
  *    from the token, never a signature that should not be.
+ * 4. Reads overlap. Of two the one that began later counts, whichever ends first, so that a key
+ *    that was just made is not forgotten for a search that had begun before.
  */
 export class KeyCatalog {
   readonly #token: KeyCatalogOptions['token'];
@@ -35,11 +39,11 @@ export class KeyCatalog {
   readonly #lookups = new Map<string, Promise<Key | undefined>>();
   #refreshing: Promise<void> | undefined;
 
-  constructor({ token, lookupTimeoutMs, onAmbiguous, now = Date.now }: KeyCatalogOptions) {
+  constructor({ token, lookupTimeoutMs, onAmbiguous, now }: KeyCatalogOptions) {
     this.#token = token;
     this.#lookupTimeoutMs = lookupTimeoutMs;
     this.#onAmbiguous = onAmbiguous;
-    this.#now = now;
+    this.#now = now ?? (() => performance.now());
   }
 
   /** @returns what is known already, however old */
@@ -59,14 +63,13 @@ export class KeyCatalog {
   ): Promise<Key | undefined> {
     const entry = this.#entries.get(name);
     if (entry && this.#now() - entry.readAtMs < maxAgeMs) return entry.key;
+    signal.throwIfAborted();
     return untilAborted(this.#lookup(name), signal);
   }
 
   /** Takes in a key that was just read from the token or made on it. */
   remember(key: Key): void {
-    const twice = ambiguousVersions(key);
-    if (twice.length > 0) this.#onAmbiguous(key, twice);
-    this.#entries.set(key.name, { key, readAtMs: this.#now() });
+    this.#take(key.name, key, this.#now());
   }
 
   /** Every known key, in byte order of names. */
@@ -94,29 +97,37 @@ export class KeyCatalog {
       this.#token.listKeys(signal),
     );
     const names = new Set(keys.map((key) => key.name));
-    for (const [name, entry] of this.#entries) {
-      if (!names.has(name) && entry.readAtMs < startedAtMs) this.#entries.delete(name);
+    for (const name of this.#entries.keys()) {
+      if (!names.has(name)) this.#take(name, undefined, startedAtMs);
     }
-    for (const key of keys) {
-      const known = this.#entries.get(key.name);
-      if (!known || known.readAtMs < startedAtMs) this.remember(key);
-    }
+    for (const key of keys) this.#take(key.name, key, startedAtMs);
   }
 
   #lookup(name: string): Promise<Key | undefined> {
     const running = this.#lookups.get(name);
-    if (running) return running;
+    if (running !== undefined) return running;
     const lookup = this.#read(name).finally(() => this.#lookups.delete(name));
     this.#lookups.set(name, lookup);
     return lookup;
   }
 
   async #read(name: string): Promise<Key | undefined> {
+    const startedAtMs = this.#now();
     const key = await withLimit(this.#lookupTimeoutMs, `looking for key ${name}`, (signal) =>
       this.#token.findKey(name, signal),
     );
-    if (key) this.remember(key);
-    else this.#entries.delete(name);
+    return this.#take(name, key, startedAtMs);
+  }
+
+  /** Takes in what a read has found. @returns what counts now */
+  #take(name: string, key: Key | undefined, readAtMs: number): Key | undefined {
+    const known = this.#entries.get(name);
+    if (known && known.readAtMs > readAtMs) return known.key;
+    this.#entries.delete(name);
+    if (!key) return undefined;
+    const twice = ambiguousVersions(key);
+    if (twice.length > 0) this.#onAmbiguous(key, twice);
+    this.#entries.set(name, { key, readAtMs });
     return key;
   }
 }

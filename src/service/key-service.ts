@@ -82,6 +82,7 @@ export class KeyService {
     after: string | undefined,
   ): Promise<Page> {
     const listable = this.#policy.listable(context.client);
+    context.signal.throwIfAborted();
     if (after === undefined) await untilAborted(this.#catalog.refresh(), context.signal);
     const rest = this.#catalog
       .all()

@@ -46,7 +46,7 @@ const STALE_AFTER_MS: Partial<Record<ErrorReason, number>> = {
   KEY_NOT_FOUND: 0,
   KEY_VERSION_NOT_FOUND: 0,
   KEY_STATE_FORBIDS: STATE_MAX_AGE_MS,
-  KEY_AMBIGUOUS: STATE_MAX_AGE_MS,
+  KEY_AMBIGUOUS: 0,
 };
 
 /** Sign and Verify: who may, with which version, on what data. */
@@ -95,7 +95,11 @@ export class SigningService {
     });
   }
 
-  #admit(context: RequestContext, operation: Operation & ('sign' | 'verify'), item: SignItem): void {
+  #admit(
+    context: RequestContext,
+    operation: Operation & ('sign' | 'verify'),
+    item: SignItem,
+  ): void {
     this.#policy.authorize(context.client, operation, item.key);
     if (item.data.byteLength > this.#maxDataBytes) {
       throw new SigildError(

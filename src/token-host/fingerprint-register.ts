@@ -3,7 +3,8 @@ import type { Fingerprint } from '../domain/fingerprint.ts';
 import type { VersionRef } from '../domain/key.ts';
 
 /**
- * Remembers which key each version's id stands for, by its fingerprint.
+ * Remembers which key each version stands for, by its fingerprint. A version is known by its key's
+ * name and its id: two keys of other tools may have one id.
  *
  * A host that reports another fingerprint has a handle that changed its meaning: it is not trusted
  * any more. When a second host reports that same other fingerprint, the key itself was replaced on
@@ -11,7 +12,7 @@ import type { VersionRef } from '../domain/key.ts';
  */
 export class FingerprintRegister {
   readonly #known = new Map<string, Buffer>();
-  /** By id: another fingerprint that one host has reported. */
+  /** Another fingerprint that one host has reported. */
   readonly #reported = new Map<string, Buffer>();
   readonly #replaced = new Set<string>();
 
@@ -25,23 +26,32 @@ export class FingerprintRegister {
     fingerprints: readonly Fingerprint[],
     versions: readonly VersionRef[],
   ): SigildError | undefined {
-    for (const fingerprint of fingerprints) this.#take(fingerprint);
+    for (const { id, mac } of fingerprints) {
+      const version = versions.find((candidate) => candidate.id === id);
+      if (!version) throw new Error(`it used a version that was not asked for: ${id}`);
+      this.#take(version, mac);
+    }
     if (this.#replaced.size === 0) return undefined;
-    const version = versions.find(({ id }) => this.#replaced.has(id));
+    const version = versions.find((candidate) => this.#replaced.has(nameOf(candidate)));
     return version && replaced(version);
   }
 
-  #take({ id, mac }: Fingerprint): void {
-    const known = this.#known.get(id);
-    if (known === undefined) this.#known.set(id, Buffer.from(mac));
+  #take(version: VersionRef, mac: Uint8Array): void {
+    const name = nameOf(version);
+    const known = this.#known.get(name);
+    if (known === undefined) this.#known.set(name, Buffer.from(mac));
     if (known === undefined || known.equals(mac)) return;
-    if (this.#reported.get(id)?.equals(mac)) {
-      this.#replaced.add(id);
+    if (this.#reported.get(name)?.equals(mac)) {
+      this.#replaced.add(name);
       return;
     }
-    this.#reported.set(id, Buffer.from(mac));
-    throw new Error(`it used another key than before for the version ${id}`);
+    this.#reported.set(name, Buffer.from(mac));
+    throw new Error(`it used another key than before for the version ${version.id}`);
   }
+}
+
+function nameOf({ key, id }: VersionRef): string {
+  return `${key}/${id}`;
 }
 
 function replaced({ key, id }: VersionRef): SigildError {

@@ -5,7 +5,7 @@
 export interface Frame {
   readonly call: number;
   readonly code: number;
-  /** A view into the reader's memory: good until the next {@link FrameReader.push}. */
+  /** A view, into the chunk that it came in as a rule: good until that is reused. */
   readonly payload: Buffer;
 }
 

@@ -36,7 +36,7 @@ export class Host {
     this.#child = child;
     const pipes = lanePipes(child);
     this.lanes = ready.lanes.map((lane) => new Lane(pipes[lane] as Socket));
-    pipes.filter((_, lane) => !ready.lanes.includes(lane)).forEach((pipe) => pipe.destroy());
+    for (const [lane, pipe] of pipes.entries()) if (!ready.lanes.includes(lane)) pipe.destroy();
     this.serial = ready.serial;
     this.shortage = ready.shortage;
     this.exited = exited;
@@ -119,7 +119,7 @@ async function readyMessage(
         () => refuse(`the token host did not start within ${startTimeoutMs} ms`),
         startTimeoutMs,
       );
-      exited.then((how) => refuse(`the token host ${how} before it was ready`));
+      void exited.then((how) => refuse(`the token host ${how} before it was ready`));
       signal.addEventListener('abort', () => refuse('the token host is not wanted any more'));
       child.on('message', (message: HostMessage) => {
         if (message.type === 'ready') resolve(message);

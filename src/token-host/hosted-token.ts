@@ -1,20 +1,24 @@
 import { ALGORITHMS } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
-import type { Key, KeyVersion } from '../domain/key.ts';
+import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
 import type { NewKey, Token } from '../service/ports.ts';
+import { settleCreation } from '../service/settle-creation.ts';
 import type { StartFailure } from '../service/start-failure.ts';
 import { HostLost } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host } from './host.ts';
 import {
+  type Creation,
+  decodeCreation,
   decodeFingerprints,
   decodeIndex,
   decodeKey,
   decodeKeys,
   decodeResult,
   encodeCreateKey,
+  encodeDestroyVersion,
   encodeEmpty,
   encodeName,
   encodeSign,
@@ -22,6 +26,7 @@ import {
   OPERATION,
 } from './protocol.ts';
 import { type HostTransition, Supervisor } from './supervisor.ts';
+import { Writer } from './writer.ts';
 
 export interface HostedTokenOptions {
   /** Path of host-process.js. */
@@ -52,6 +57,8 @@ const SCAN_FACTOR = 10;
 /**
  * The Token port over host processes.
  *
+ * What changes the token is done by a host of its own, the {@link Writer}.
+ *
  * It remembers each version's fingerprint, so that an answer that was made with another key is never
  * passed on: see {@link FingerprintRegister}.
  */
@@ -59,6 +66,7 @@ export class HostedToken implements Token {
   readonly #callTimeoutMs: number;
   readonly #dispatcher: Dispatcher;
   readonly #supervisor: Supervisor;
+  readonly #writer: Writer;
   readonly #fingerprints = new FingerprintRegister();
 
   private constructor(options: HostedTokenOptions) {
@@ -74,6 +82,11 @@ export class HostedToken implements Token {
       onGiveUp: options.onGiveUp,
       startHost: (expectedSerial, signal) =>
         Host.start({ ...options, sessions: options.sessionsPerHost, expectedSerial, signal }),
+    });
+    this.#writer = new Writer({
+      maxWaiting: options.maxWaiting,
+      startHost: () => this.#supervisor.startSpare(),
+      onTransition: options.onTransition,
     });
   }
 
@@ -101,22 +114,20 @@ export class HostedToken implements Token {
     return decodeKeys(await this.#scan(encodeEmpty(OPERATION.listKeys), signal));
   }
 
-  async createKey(key: NewKey, signal: AbortSignal): Promise<Key> {
-    try {
-      const limitMs = this.#callTimeoutMs * SCAN_FACTOR;
-      const options = { repeatable: false, limitMs, signal };
-      const created = decodeKey(await this.#dispatcher.submit(encodeCreateKey(key), options));
-      if (created) return created;
-    } catch (error) {
-      if (!(error instanceof HostLost)) throw error;
-      const made = await this.#findMade(key, signal);
-      if (made) return made;
-      throw error;
-    }
-    throw new SigildError('INTERNAL', 'a key was made and not returned');
+  async createKey(wanted: NewKey, signal: AbortSignal): Promise<Key> {
+    const { name } = wanted;
+    const id = Buffer.from(wanted.id).toString('hex');
+    const { key, made } = await this.#create(wanted, id, signal);
+    if (!made) return key;
+    return settleCreation({
+      name,
+      id,
+      find: () => this.findKey(name, signal),
+      destroy: () => this.#destroyVersion({ key: name, id }, signal),
+    });
   }
 
-  async sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     return this.#proven(encodeSign(version, data), [version], signal);
   }
 
@@ -154,20 +165,35 @@ export class HostedToken implements Token {
 
   /** Refuses calls, lets hosts finish what they have and log out; kills them after the limit. */
   async close(limitMs: number): Promise<void> {
-    const hosts = this.#dispatcher.close();
+    const hosts = [...this.#dispatcher.close(), ...this.#writer.close()];
     await Promise.all([this.#supervisor.stop(), ...hosts.map((host) => host.stop(limitMs))]);
   }
 
-  /** The key, when the host that was lost had made it. */
-  async #findMade({ name, id }: NewKey, signal: AbortSignal): Promise<Key | undefined> {
-    const key = await this.findKey(name, signal);
-    const hex = Buffer.from(id).toString('hex');
-    return key?.versions.some((version) => version.id === hex) ? key : undefined;
+  /** Makes a key, or finds that the host which was lost meanwhile had made it. */
+  async #create(wanted: NewKey, id: string, signal: AbortSignal): Promise<Creation> {
+    try {
+      const options = { repeatable: false, limitMs: this.#scanLimitMs(), signal };
+      return decodeCreation(await this.#writer.submit(encodeCreateKey(wanted), options));
+    } catch (error) {
+      if (!(error instanceof HostLost)) throw error;
+      const key = await this.findKey(wanted.name, signal);
+      if (key?.versions.some((version) => version.id === id)) return { key, made: true };
+      throw error;
+    }
+  }
+
+  async #destroyVersion(ref: VersionRef, signal: AbortSignal): Promise<void> {
+    const options = { repeatable: true, limitMs: this.#scanLimitMs(), signal };
+    await this.#writer.submit(encodeDestroyVersion(ref), options);
   }
 
   #scan(frame: Buffer, signal: AbortSignal): Promise<Buffer> {
-    const limitMs = this.#callTimeoutMs * SCAN_FACTOR;
+    const limitMs = this.#scanLimitMs();
     return this.#dispatcher.submit(frame, { repeatable: true, limitMs, signal });
+  }
+
+  #scanLimitMs(): number {
+    return this.#callTimeoutMs * SCAN_FACTOR;
   }
 
   /** Submits a MAC operation and checks with which keys it was done. */
@@ -182,5 +208,4 @@ export class HostedToken implements Token {
     const options = { repeatable: true, limitMs, signal, check };
     return decodeResult(await this.#dispatcher.submit(frame, options));
   }
-
 }

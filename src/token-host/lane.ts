@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Call } from './call.ts';
 import { type Frame, FrameReader, numberFrame } from './frames.ts';
 import { decodeFailure, OUTCOME } from './protocol.ts';
@@ -6,13 +6,13 @@ import { decodeFailure, OUTCOME } from './protocol.ts';
 export interface LaneEvents {
   /** Every call that it was given has been answered. */
   readonly onIdle: (lane: Lane) => void;
-  /** The lane's host is of no use any more; the calls in flight are still in flight. */
+  /** Told once: the lane's host is of no use any more. The calls in flight are still in flight. */
   readonly onLost: (reason: Error) => void;
 }
 
 /** The front's end of one session lane. Answers come in the order of the calls. */
 export class Lane {
-  readonly #socket: Socket;
+  readonly #pipe: Duplex;
   readonly #reader = new FrameReader();
   readonly #inFlight: Call[] = [];
   #nextNumber = 0;
@@ -20,11 +20,11 @@ export class Lane {
   #progressAtMs = 0;
   #events: LaneEvents | undefined;
 
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    socket.on('error', (error) => this.#events?.onLost(error));
-    socket.on('close', () => this.#events?.onLost(new Error('a session lane has closed its pipe')));
+  constructor(pipe: Duplex) {
+    this.#pipe = pipe;
+    pipe.on('data', (chunk: Buffer) => this.#receive(chunk));
+    pipe.on('error', (error) => this.#lose(error));
+    pipe.on('close', () => this.#lose(new Error('a session lane has closed its pipe')));
   }
 
   attach(events: LaneEvents): void {
@@ -45,8 +45,8 @@ export class Lane {
       this.#inFlight.push(call);
     }
     const [first] = batch;
-    if (first && batch.length === 1) this.#socket.write(first.frame);
-    else this.#socket.write(Buffer.concat(batch.map((call) => call.frame)));
+    if (first && batch.length === 1) this.#pipe.write(first.frame);
+    else this.#pipe.write(Buffer.concat(batch.map((call) => call.frame)));
   }
 
   /** Whether the call that the token works on has taken longer than it may. */
@@ -62,7 +62,7 @@ export class Lane {
     return oldest?.limitMs ?? 0;
   }
 
-  /** Takes back the calls that were not answered. */
+  /** Takes back the calls that were not answered; what still comes for them is ignored. */
   abandon(): Call[] {
     this.#events = undefined;
     return this.#inFlight.splice(0);
@@ -70,18 +70,26 @@ export class Lane {
 
   /** Tells the lane that no more calls come. */
   end(): void {
-    this.#socket.end();
+    this.#pipe.end();
+  }
+
+  #lose(reason: Error): void {
+    const events = this.#events;
+    this.#events = undefined;
+    events?.onLost(reason);
   }
 
   #receive(chunk: Buffer): void {
+    if (!this.#events) return;
     try {
+      if (this.idle) throw new Error('an answer to no call');
       for (const frame of this.#reader.push(chunk)) this.#settle(frame);
     } catch (error) {
-      this.#events?.onLost(error instanceof Error ? error : new Error(String(error)));
+      this.#lose(error instanceof Error ? error : new Error(String(error)));
       return;
     }
     this.#progressAtMs = performance.now();
-    if (this.idle) this.#events?.onIdle(this);
+    if (this.idle) this.#events.onIdle(this);
   }
 
   #settle({ call: number, code, payload }: Frame): void {

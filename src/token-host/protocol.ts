@@ -12,7 +12,8 @@ export const OPERATION = {
   findKey: 3,
   listKeys: 4,
   createKey: 5,
-  probe: 6,
+  destroyVersion: 6,
+  probe: 7,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -126,6 +127,24 @@ export function decodeCreateKey(payload: Buffer): NewKey {
   return { name, algorithm, id: Buffer.from(id, 'hex') };
 }
 
+/** A key, and whether this call made it or an earlier one with the same tag. */
+export interface Creation {
+  readonly key: Key;
+  readonly made: boolean;
+}
+
+export function decodeCreation(payload: Buffer): Creation {
+  return JSON.parse(payload.toString('utf8')) as Creation;
+}
+
+export function encodeDestroyVersion({ key, id }: VersionRef): Buffer {
+  return encodeJson(OPERATION.destroyVersion, { key, id });
+}
+
+export function decodeDestroyVersion(payload: Buffer): VersionRef {
+  return JSON.parse(payload.toString('utf8')) as VersionRef;
+}
+
 export function encodeName(name: string): Buffer {
   return encodeJson(OPERATION.findKey, name);
 }
@@ -162,11 +181,7 @@ export function encodeFailure(code: number, { reason, message, cause }: SigildEr
 
 export function decodeFailure(payload: Buffer): SigildError {
   const { reason, message, detail } = JSON.parse(payload.toString('utf8')) as WireError;
-  return new SigildError(
-    reason,
-    message,
-    detail === undefined ? {} : { cause: new Error(detail) },
-  );
+  return new SigildError(reason, message, detail === undefined ? {} : { cause: new Error(detail) });
 }
 
 function refBytes({ key }: VersionRef): number {

@@ -1,14 +1,13 @@
 import { readSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { Slot } from 'graphene-pk11';
 import { SigildError } from '../domain/errors.ts';
-import type { AdoptRule } from '../domain/token-options.ts';
-import { loadModule } from '../pkcs11/module.ts';
+import { type JoiningOptions, joinToken } from '../pkcs11/token-connection.ts';
 import { TokenLost } from '../pkcs11/token-lost.ts';
-import { TokenSession } from '../pkcs11/token-session.ts';
+import type { TokenSession } from '../pkcs11/token-session.ts';
 import { type Frame, FrameReader, numberFrame } from './frames.ts';
 import {
   decodeCreateKey,
+  decodeDestroyVersion,
   decodeName,
   decodeSign,
   decodeVerify,
@@ -26,13 +25,8 @@ import {
  * The end of the pipe is the end of the lane.
  */
 
-export interface LaneData {
+export interface LaneData extends JoiningOptions {
   readonly fd: number;
-  /** Absolute path of the PKCS#11 module, which the host's main thread has initialised. */
-  readonly module: string;
-  readonly slot: Uint8Array;
-  readonly adopt: readonly AdoptRule[];
-  readonly canaryMac: Uint8Array;
 }
 
 /** What a lane tells its host's main thread. */
@@ -45,15 +39,6 @@ const READ_BYTES = 256 * 1024;
 
 /** Answers that are done wait no longer than this for the others of their batch. */
 const FLUSH_AFTER_MS = 1;
-
-function openTokenSession(data: LaneData): TokenSession {
-  const module = loadModule(data.module);
-  return new TokenSession({
-    slot: new Slot(Buffer.from(data.slot), module, module.lib),
-    adopt: data.adopt,
-    canaryMac: Buffer.from(data.canaryMac),
-  });
-}
 
 function perform(session: TokenSession, { code, payload }: Frame): Buffer {
   switch (code) {
@@ -73,6 +58,9 @@ function perform(session: TokenSession, { code, payload }: Frame): Buffer {
       return encodeJson(OUTCOME.done, session.listKeys());
     case OPERATION.createKey:
       return encodeJson(OUTCOME.done, session.createKey(decodeCreateKey(payload)));
+    case OPERATION.destroyVersion:
+      session.destroyVersion(decodeDestroyVersion(payload));
+      return encodeJson(OUTCOME.done, undefined);
     case OPERATION.probe:
       session.probe();
       return encodeJson(OUTCOME.done, undefined);
@@ -126,7 +114,7 @@ function tell(message: LaneMessage): void {
 }
 
 function run(data: LaneData): void {
-  const session = openTokenSession(data);
+  const session = joinToken(data);
   try {
     session.open();
   } catch (error) {

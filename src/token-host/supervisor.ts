@@ -1,10 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartFailure } from '../service/start-failure.ts';
-import type { Dispatcher } from './dispatcher.ts';
+import type { Dispatcher, LaneHost } from './dispatcher.ts';
 import type { Host } from './host.ts';
 
-export interface SupervisorOptions {
-  readonly dispatcher: Dispatcher;
+/** What the supervisor needs of a token host. */
+export interface SupervisedHost extends LaneHost {
+  /** The serial number of the token that it uses. */
+  readonly serial: string;
+}
+
+export interface SupervisorOptions<AnyHost extends SupervisedHost> {
+  readonly dispatcher: Pick<Dispatcher<AnyHost>, 'addHost' | 'failFast'>;
   /** How many hosts to keep. */
   readonly hosts: number;
   /**
@@ -12,16 +18,16 @@ export interface SupervisorOptions {
    * @param signal aborts when the host is not wanted any more
    * @throws {StartFailure}
    */
-  readonly startHost: (expectedSerial: string | undefined, signal: AbortSignal) => Promise<Host>;
-  readonly onTransition: (transition: HostTransition) => void;
+  readonly startHost: (expectedSerial: string | undefined, signal: AbortSignal) => Promise<AnyHost>;
+  readonly onTransition: (transition: HostTransition<AnyHost>) => void;
   /** Told once, when no host is left and none may be started again. */
   readonly onGiveUp: (failure: StartFailure) => void;
 }
 
 /** What became of a host, for the log. */
-export type HostTransition =
-  | { readonly event: 'started'; readonly host: Host }
-  | { readonly event: 'lost'; readonly host: Host; readonly reason: Error }
+export type HostTransition<AnyHost = Host> =
+  | { readonly event: 'started'; readonly host: AnyHost }
+  | { readonly event: 'lost'; readonly host: AnyHost; readonly reason: Error }
   | { readonly event: 'failed'; readonly failure: StartFailure };
 
 /** A host that was lost sooner counts as one more failure in a row. */
@@ -34,6 +40,7 @@ const LONGEST_BACKOFF_MS = 5_000;
 /** After these an operator has to act: another try could lock the token or use the wrong one. */
 const FINAL_KINDS: ReadonlySet<string> = new Set(['wrong-pin', 'wrong-token']);
 
+const NO_MORE_HOSTS = 'the token cannot be reached until an operator acts; the log says why';
 const TOKEN_AWAY = 'the token cannot be reached; sigild goes on trying, and its log says why';
 
 interface Running {
@@ -50,16 +57,17 @@ interface Running {
  * 2. While the first replacement of the last host is under way, calls wait for it. When it has
  *    failed they are refused at once, until the token is back.
  */
-export class Supervisor {
-  readonly #options: SupervisorOptions;
+export class Supervisor<AnyHost extends SupervisedHost = Host> {
+  readonly #options: SupervisorOptions<AnyHost>;
   readonly #stopping = new AbortController();
   /** By host: tells its place that it is lost. */
-  readonly #losses = new Map<Host, () => void>();
+  readonly #losses = new Map<AnyHost, () => void>();
   #lastStart: Promise<unknown> = Promise.resolve();
   #serial: string | undefined;
   #final: StartFailure | undefined;
+  #gaveUp = false;
 
-  constructor(options: SupervisorOptions) {
+  constructor(options: SupervisorOptions<AnyHost>) {
     this.#options = options;
   }
 
@@ -74,8 +82,20 @@ export class Supervisor {
     for (let place = 1; place < this.#options.hosts; place++) void this.#keep(undefined);
   }
 
+  /**
+   * Starts a host that fills no place, in turn with the others and under the same rules. It is the
+   * caller's to watch and to stop.
+   *
+   * @throws {StartFailure}
+   */
+  async startSpare(): Promise<AnyHost> {
+    const host = await this.#inTurn(() => this.#startWanted());
+    if (host) return host;
+    throw this.#final ?? new StartFailure('unavailable', 'sigild is stopping');
+  }
+
   /** To be called when the dispatcher has lost a host. */
-  lost(host: Host, reason: Error): void {
+  lost(host: AnyHost, reason: Error): void {
     this.#options.onTransition({ event: 'lost', host, reason });
     this.#losses.get(host)?.();
     this.#losses.delete(host);
@@ -124,28 +144,46 @@ export class Supervisor {
     await sleep(waitMs, undefined, { signal: this.#stopping.signal });
   }
 
-  #startInTurn(): Promise<Running> {
-    const start = this.#lastStart.then(() => this.#start());
-    this.#lastStart = start.catch(() => undefined);
-    return start;
+  #startInTurn(): Promise<Running | undefined> {
+    return this.#inTurn(() => this.#start());
   }
 
-  async #start(): Promise<Running> {
-    if (this.#final) throw this.#final;
-    const host = await this.#startHost();
-    this.#serial ??= host.serial;
+  #inTurn<Result>(start: () => Promise<Result>): Promise<Result> {
+    const started = this.#lastStart.then(start);
+    this.#lastStart = started.catch(() => undefined);
+    return started;
+  }
+
+  /** @returns undefined when no host may be started any more */
+  async #start(): Promise<Running | undefined> {
+    const host = await this.#startWanted();
+    if (!host) return undefined;
     const loss = new Promise<void>((resolve) => this.#losses.set(host, resolve));
     this.#options.onTransition({ event: 'started', host });
     this.#options.dispatcher.addHost(host);
     return { sinceMs: performance.now(), loss };
   }
 
-  async #startHost(): Promise<Host> {
+  /** @returns undefined when no host may be started any more */
+  async #startWanted(): Promise<AnyHost | undefined> {
+    if (!this.#mayStart()) return undefined;
+    const host = await this.#startHost();
+    if (this.#mayStart()) {
+      this.#serial ??= host.serial;
+      return host;
+    }
+    host.kill();
+    await host.exited;
+    return undefined;
+  }
+
+  async #startHost(): Promise<AnyHost> {
     try {
       return await this.#options.startHost(this.#serial, this.#stopping.signal);
     } catch (error) {
-      if (error instanceof StartFailure && FINAL_KINDS.has(error.kind)) this.#final = error;
-      throw error;
+      const failure = asStartFailure(error);
+      if (FINAL_KINDS.has(failure.kind)) this.#final = failure;
+      throw failure;
     }
   }
 
@@ -154,7 +192,16 @@ export class Supervisor {
   }
 
   #giveUpWhenAlone(): void {
-    if (!this.#final || this.#losses.size > 0) return;
+    if (!this.#final || this.#losses.size > 0 || this.#gaveUp) return;
+    this.#gaveUp = true;
+    this.#options.dispatcher.failFast(NO_MORE_HOSTS);
     this.#options.onGiveUp(this.#final);
   }
+}
+
+/** Whatever keeps a process from being started, for instance a lack of file descriptors, may pass. */
+function asStartFailure(error: unknown): StartFailure {
+  if (error instanceof StartFailure) return error;
+  const what = error instanceof Error ? error.message : String(error);
+  return new StartFailure('unavailable', `the token host did not start: ${what}`, error);
 }

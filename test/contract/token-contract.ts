@@ -52,36 +52,41 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       expect(await token.findKey('nothing', signal)).toBeUndefined();
     });
 
-    test.each(ALGORITHM_NAMES)('creates a key for %s that cannot leave the token', async (algorithm) => {
-      const wanted = newKey(`made-${algorithm}`, algorithm);
+    test.each(ALGORITHM_NAMES)(
+      'creates a key for %s that cannot leave the token',
+      async (algorithm) => {
+        const wanted = newKey(`made-${algorithm}`, algorithm);
 
-      const key = await token.createKey(wanted, signal);
+        const key = await token.createKey(wanted, signal);
 
-      expect(key).toMatchObject({
-        name: wanted.name,
-        versions: [
-          {
-            key: wanted.name,
-            version: 1,
-            id: Buffer.from(wanted.id).toString('hex'),
-            algorithm,
-            state: 'ACTIVE',
-            createTimeMs: expect.any(Number),
-            attributes: {
-              sensitive: true,
-              extractable: false,
-              alwaysSensitive: true,
-              neverExtractable: true,
-              local: true,
+        expect(key).toMatchObject({
+          name: wanted.name,
+          versions: [
+            {
+              key: wanted.name,
+              version: 1,
+              id: Buffer.from(wanted.id).toString('hex'),
+              algorithm,
+              state: 'ACTIVE',
+              createTimeMs: expect.any(Number),
+              attributes: {
+                sensitive: true,
+                extractable: false,
+                alwaysSensitive: true,
+                neverExtractable: true,
+                local: true,
+              },
             },
-          },
-        ],
-      });
-      expect(await token.findKey(wanted.name, signal)).toEqual(key);
-    });
+          ],
+        });
+        expect(await token.findKey(wanted.name, signal)).toEqual(key);
+      },
+    );
 
     test.each(ALGORITHM_NAMES)('signs and verifies with %s', async (algorithm) => {
-      const version = firstVersion(await token.createKey(newKey(`use-${algorithm}`, algorithm), signal));
+      const version = firstVersion(
+        await token.createKey(newKey(`use-${algorithm}`, algorithm), signal),
+      );
       const data = randomBytes(256);
 
       const mac = await token.sign(version, data, signal);
@@ -146,7 +151,11 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
       const names = (await token.listKeys(signal)).map((key) => key.name);
 
-      expect(names.filter((name) => name.startsWith('list-'))).toEqual(['list-B', 'list-a', 'list-b']);
+      expect(names.filter((name) => name.startsWith('list-'))).toEqual([
+        'list-B',
+        'list-a',
+        'list-b',
+      ]);
       expect(names).toEqual([...new Set(names)].sort());
     });
 

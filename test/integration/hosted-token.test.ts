@@ -1,7 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
@@ -11,6 +10,7 @@ import type { Host } from '../../src/token-host/host.ts';
 import type { HostedToken, HostedTokenOptions } from '../../src/token-host/hosted-token.ts';
 import { startHostedToken } from '../support/hosted-token.ts';
 import { createSoftHsm, pkcs11Spy, type SoftHsm } from '../support/softhsm.ts';
+import { until } from '../support/wait.ts';
 
 const cleanUps: (() => Promise<void> | void)[] = [];
 
@@ -49,14 +49,6 @@ function deadline(ms = 5_000): AbortSignal {
   return controller.signal;
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 400; tries++) {
-    if (await condition()) return;
-    await sleep(25);
-  }
-  throw new Error('it did not come about within 10 s');
-}
-
 async function writtenKey({ softHsm, token }: Running): Promise<[KeyVersion, Buffer]> {
   const value = randomBytes(32);
   softHsm.writeKey({ label: 'adopted-key', value });
@@ -78,35 +70,38 @@ async function reasonOf(work: Promise<unknown>): Promise<string> {
 }
 
 describe('a host that is lost', () => {
-  test.each([1, 2])('fails no call and spoils no MAC when killed under load, %i hosts', async (hosts) => {
-    const running = await start({ hosts });
-    const [version, value] = await writtenKey(running);
-    let wrong = 0;
-    let signed = 0;
-    let stop = false;
-    const caller = async () => {
-      while (!stop) {
-        const data = randomBytes(64);
-        const mac = await running.token.sign(version, data, deadline());
-        if (Buffer.from(mac).toString('hex') !== macOf(value, data)) wrong += 1;
-        signed += 1;
+  test.each([1, 2])(
+    'fails no call and spoils no MAC when killed under load, %i hosts',
+    async (hosts) => {
+      const running = await start({ hosts });
+      const [version, value] = await writtenKey(running);
+      let wrong = 0;
+      let signed = 0;
+      let stop = false;
+      const caller = async () => {
+        while (!stop) {
+          const data = randomBytes(64);
+          const mac = await running.token.sign(version, data, deadline());
+          if (Buffer.from(mac).toString('hex') !== macOf(value, data)) wrong += 1;
+          signed += 1;
+        }
+      };
+      const callers = Promise.all(Array.from({ length: 32 }, caller));
+
+      for (let kills = 0; kills < 3; kills++) {
+        const before = signed;
+        await until(() => running.hosts.size === hosts && signed > before + 100);
+        const [host] = running.hosts;
+        process.kill(host?.pid as number, 'SIGKILL');
+        await until(() => !running.hosts.has(host as Host));
       }
-    };
-    const callers = Promise.all(Array.from({ length: 32 }, caller));
+      stop = true;
 
-    for (let kills = 0; kills < 3; kills++) {
-      const before = signed;
-      await until(() => running.hosts.size === hosts && signed > before + 100);
-      const [host] = running.hosts;
-      process.kill(host?.pid as number, 'SIGKILL');
-      await until(() => !running.hosts.has(host as Host));
-    }
-    stop = true;
-
-    await callers;
-    expect(wrong).toBe(0);
-    expect(signed).toBeGreaterThan(300);
-  });
+      await callers;
+      expect(wrong).toBe(0);
+      expect(signed).toBeGreaterThan(300);
+    },
+  );
 
   test('is replaced when it hangs, while the other hosts go on', async () => {
     const running = await start({ callTimeoutMs: 300 });
@@ -123,7 +118,8 @@ describe('a host that is lost', () => {
     const failures = outcomes.filter((outcome) => outcome.status === 'rejected');
     // The call that each frozen lane was working on; the lanes' other calls are repeated.
     expect(failures.length).toBeLessThanOrEqual(2);
-    for (const { reason } of failures) expect(reason).toMatchObject({ reason: 'DEADLINE_EXCEEDED' });
+    for (const { reason } of failures)
+      expect(reason).toMatchObject({ reason: 'DEADLINE_EXCEEDED' });
     await until(() => running.hosts.size === 2 && !running.hosts.has(frozen as Host));
   });
 
@@ -148,7 +144,9 @@ describe('the token', () => {
     const tokens = join(running.softHsm.directory, 'tokens');
 
     renameSync(tokens, `${tokens}.away`);
-    await until(async () => (await reasonOf(running.token.probe(deadline()))) === 'TOKEN_UNAVAILABLE');
+    await until(
+      async () => (await reasonOf(running.token.probe(deadline()))) === 'TOKEN_UNAVAILABLE',
+    );
 
     await expect(running.token.findKey('adopted-key', deadline())).rejects.toMatchObject({
       reason: 'TOKEN_UNAVAILABLE',
@@ -166,23 +164,40 @@ describe('the token', () => {
   test('is not used when a key was replaced by another one behind its back', async () => {
     const running = await start();
     const [version] = await writtenKey(running);
-    const id = Buffer.from(encodeVersionId({ createTimeMs: Date.now(), version: 1, tag: randomBytes(6) }));
-    running.softHsm.writeKey({ label: 'adopted-swap', id: id.toString('hex'), value: randomBytes(32) });
+    const id = Buffer.from(
+      encodeVersionId({ createTimeMs: Date.now(), version: 1, tag: randomBytes(6) }),
+    );
+    running.softHsm.writeKey({
+      label: 'adopted-swap',
+      id: id.toString('hex'),
+      value: randomBytes(32),
+    });
     const key = await running.token.findKey('adopted-swap', deadline());
     const swapped = key?.versions[0] as KeyVersion;
     await running.token.sign(swapped, Buffer.from('data'), deadline());
 
     running.softHsm.pkcs11Tool('--delete-object', '--type', 'secrkey', '--label', 'adopted-swap');
-    running.softHsm.writeKey({ label: 'adopted-swap', id: id.toString('hex'), value: randomBytes(32) });
+    running.softHsm.writeKey({
+      label: 'adopted-swap',
+      id: id.toString('hex'),
+      value: randomBytes(32),
+    });
     const outcomes: string[] = [];
     for (let calls = 0; calls < 12; calls++) {
       const use = running.token.sign(swapped, Buffer.from('data'), deadline());
-      outcomes.push(await use.then(() => 'signed', (error: SigildError) => error.reason));
+      outcomes.push(
+        await use.then(
+          () => 'signed',
+          (error: SigildError) => error.reason,
+        ),
+      );
     }
 
     expect(outcomes.at(-1)).toBe('TOKEN_REFUSED');
     expect(outcomes).not.toContain('signed');
-    await expect(running.token.sign(version, Buffer.from('data'), deadline())).resolves.toBeDefined();
+    await expect(
+      running.token.sign(version, Buffer.from('data'), deadline()),
+    ).resolves.toBeDefined();
   });
 });
 
@@ -192,7 +207,9 @@ describe('the queue', () => {
     const [version] = await writtenKey(running);
 
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 30 }, () => running.token.sign(version, Buffer.from('data'), deadline())),
+      Array.from({ length: 30 }, () =>
+        running.token.sign(version, Buffer.from('data'), deadline()),
+      ),
     );
 
     const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
@@ -257,7 +274,12 @@ describe('with every Cryptoki call watched', () => {
 
 describe('a host that cannot start', () => {
   const cases: [string, Partial<HostedTokenOptions>, string, RegExp][] = [
-    ['a module that is not there', { module: '/nowhere/p11.so' }, 'configuration', /nowhere\/p11\.so/],
+    [
+      'a module that is not there',
+      { module: '/nowhere/p11.so' },
+      'configuration',
+      /nowhere\/p11\.so/,
+    ],
     ['a module that is no library', { module: '/etc/passwd' }, 'configuration', /etc\/passwd/],
     ['a label that no token has', { selector: { label: 'nope' } }, 'unavailable', /"nope".*"test"/],
     [
@@ -284,7 +306,10 @@ describe('a host that cannot start', () => {
 
     const failure = await startHostedToken(softHsm).catch((error: unknown) => error);
 
-    expect(failure).toMatchObject({ kind: 'configuration', message: expect.stringMatching(/serial/) });
+    expect(failure).toMatchObject({
+      kind: 'configuration',
+      message: expect.stringMatching(/serial/),
+    });
   });
 
   test('refuses a PIN file that others can read', async () => {

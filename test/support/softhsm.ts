@@ -13,10 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
-const MODULES = [
-  '/usr/lib/softhsm/libsofthsm2.so',
-  `/usr/lib/${MULTIARCH}/softhsm/libsofthsm2.so`,
-];
+const MODULES = ['/usr/lib/softhsm/libsofthsm2.so', `/usr/lib/${MULTIARCH}/softhsm/libsofthsm2.so`];
 
 /** A private SoftHSM with one token, in a temporary folder. */
 export interface SoftHsm {
@@ -45,7 +42,8 @@ export interface SoftHsm {
 /** Finds SoftHSM's module as Debian and Ubuntu install it. */
 export function softHsmModule(): string {
   const module = MODULES.find((file) => existsSync(file));
-  if (module === undefined) throw new Error(`SoftHSM is not installed: none of ${MODULES.join(', ')}`);
+  if (module === undefined)
+    throw new Error(`SoftHSM is not installed: none of ${MODULES.join(', ')}`);
   return module;
 }
 
@@ -64,10 +62,28 @@ export function createSoftHsm(label = 'test'): SoftHsm {
   const run = (program: string, args: readonly string[]) =>
     execFileSync(program, args, { env: environment, encoding: 'utf8', stdio: 'pipe' });
   const addToken = (name: string) => {
-    run('softhsm2-util', ['--init-token', '--free', '--label', name, '--pin', pin, '--so-pin', soPin]);
+    run('softhsm2-util', [
+      '--init-token',
+      '--free',
+      '--label',
+      name,
+      '--pin',
+      pin,
+      '--so-pin',
+      soPin,
+    ]);
   };
   const pkcs11Tool = (...args: readonly string[]) =>
-    run('pkcs11-tool', ['--module', module, '--token-label', label, '--login', '--pin', pin, ...args]);
+    run('pkcs11-tool', [
+      '--module',
+      module,
+      '--token-label',
+      label,
+      '--login',
+      '--pin',
+      pin,
+      ...args,
+    ]);
   addToken(label);
   return {
     directory,

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# `npm run bench`: builds the daemon and the benchmarks, then measures. Its --help says what.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+source scripts/lib/setup.sh
+
+setup softhsm2 nghttp2-client
+node_modules/.bin/tsc --project scripts/bench
+# What is compiled finds the built daemon and the API where its sources find them.
+ln -sfn ../dist ../proto .bench/
+exec node .bench/scripts/bench/main.js "$@"

@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Daemon, startDaemon } from '../../test/support/daemon.ts';
+import { createSoftHsm, type SoftHsm } from '../../test/support/softhsm.ts';
+import { until } from '../../test/support/wait.ts';
+import type { Resources } from './resources.ts';
+
+/** A server that is measured, in a process of its own. */
+export interface MeasuredServer {
+  readonly name: string;
+  /** `unix:PATH` */
+  readonly unix: string;
+  /** HOST:PORT without TLS. */
+  readonly tcp: string;
+  readonly pid: number;
+  /** The processes that work for it. */
+  readonly hostPids: readonly number[];
+}
+
+/** How many token hosts the daemon runs; all other settings that matter here are its defaults. */
+const HOSTS = 2;
+
+const STOP_LIMIT_MS = 15_000;
+const START_LIMIT_MS = 10_000;
+
+/** A token for the daemon, in a folder of its own. */
+export function createToken(resources: Resources): SoftHsm {
+  const softHsm = createSoftHsm('bench');
+  resources.add(() => softHsm.remove());
+  return softHsm;
+}
+
+/** Starts the built daemon on a token of its own and waits until all of its hosts are there. */
+export async function startSigild(name: string, resources: Resources): Promise<MeasuredServer> {
+  const daemon = await startBuiltDaemon(createToken(resources), resources);
+  await until(() => hostPids(daemon).length === HOSTS);
+  const [unix = '', tcp = ''] = daemon.addresses;
+  return { name, unix, tcp, pid: pidOf(daemon), hostPids: hostPids(daemon) };
+}
+
+/** Starts the built daemon and waits until it serves. */
+export async function startBuiltDaemon(softHsm: SoftHsm, resources: Resources): Promise<Daemon> {
+  const { module, label, pinFile } = softHsm;
+  const daemon = await startDaemon(softHsm, {
+    config: {
+      token: { module, label, pinFile, hosts: HOSTS },
+      health: {},
+      log: { level: 'info' },
+    },
+  });
+  resources.add(async () => {
+    const killer = setTimeout(() => daemon.process.kill('SIGKILL'), STOP_LIMIT_MS);
+    await daemon.stop();
+    clearTimeout(killer);
+  });
+  return daemon;
+}
+
+/** @param kind as empty-server.ts has them */
+export async function startEmpty(
+  kind: 'server' | 'service',
+  resources: Resources,
+): Promise<MeasuredServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'sigild-bench-'));
+  resources.add(() => rmSync(folder, { recursive: true }));
+  const program = join(import.meta.dirname, 'empty-server.js');
+  const child = spawn(process.execPath, [program, kind, join(folder, 'socket')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  resources.add(() => {
+    child.kill('SIGKILL');
+    return exited;
+  });
+  const signal = AbortSignal.timeout(START_LIMIT_MS);
+  const [line] = await once(createInterface(child.stdout), 'line', { signal });
+  const [unix, tcp] = JSON.parse(String(line));
+  return { name: `empty-${kind}`, unix, tcp, pid: child.pid as number, hostPids: [] };
+}
+
+function pidOf({ process: { pid } }: Daemon): number {
+  if (pid === undefined) throw new Error('the daemon has no process');
+  return pid;
+}
+
+/** Those that have logged in so far. */
+function hostPids({ logLines }: Daemon): number[] {
+  return logLines.map((line) => line['hostPid']).filter((pid) => typeof pid === 'number');
+}

@@ -1,0 +1,159 @@
+import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import type { Algorithm } from '../domain/algorithm.ts';
+import { v1 } from '../rpc/proto.ts';
+import { credentialsFor, parseAddress } from './daemon-address.ts';
+import { daemonFailure } from './daemon-failure.ts';
+import type { DaemonOptions } from './daemon-options.ts';
+import { type KeyDocument, keyDocument } from './key-documents.ts';
+import {
+  type SignatureDocument,
+  signatureDocument,
+  type VerificationDocument,
+  verificationDocument,
+} from './signing-documents.ts';
+
+const { service: KEYS } = v1.KeyService;
+const { service: SIGNING } = v1.SigningService;
+
+/** A page's keys have so few versions together that a message holds them. */
+const PAGE_SIZE = 100;
+
+/**
+ * Every call of sigild.v1 is safe to repeat, CreateKey by its request id: one that a broken
+ * connection or a lost token ended is made twice more at most, within its deadline.
+ */
+const SERVICE_CONFIG = {
+  methodConfig: [
+    {
+      name: [{ service: 'sigild.v1.KeyService' }, { service: 'sigild.v1.SigningService' }],
+      retryPolicy: {
+        maxAttempts: 3,
+        initialBackoff: '0.1s',
+        maxBackoff: '1s',
+        backoffMultiplier: 3,
+        retryableStatusCodes: ['UNAVAILABLE'],
+      },
+    },
+  ],
+};
+
+const CHANNEL_OPTIONS = {
+  'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
+  // A name server has no say in how calls are made, and a proxy none in what the daemon is told.
+  'grpc.service_config_disable_resolution': 1,
+  'grpc.enable_http_proxy': 0,
+  'grpc.enable_channelz': 0,
+};
+
+/** What the generated definition of an rpc says. */
+interface UnaryMethod<Request, Response> {
+  readonly path: string;
+  requestSerialize(request: Request): Buffer;
+  responseDeserialize(bytes: Buffer): Response;
+}
+
+interface KeyReference {
+  readonly key: string;
+  readonly version: number | undefined;
+}
+
+/** The daemon's API as sigilctl shows it. Every method throws a {@link CommandFailure}. */
+export class DaemonClient {
+  readonly #address: string;
+  readonly #timeoutMs: number;
+  readonly #client: Client;
+
+  constructor(address: string, options: DaemonOptions) {
+    const parsed = parseAddress(address);
+    this.#address = address;
+    this.#timeoutMs = options.timeoutMs;
+    this.#client = new Client(parsed.target, credentialsFor(parsed, options), CHANNEL_OPTIONS);
+  }
+
+  async createKey(item: {
+    readonly key: string;
+    readonly algorithm: Algorithm;
+    readonly requestId: string;
+  }): Promise<KeyDocument> {
+    const { key } = await this.#call(KEYS.CreateKey, item);
+    return keyDocument(key);
+  }
+
+  async getKey(reference: KeyReference): Promise<KeyDocument> {
+    const { key } = await this.#call(KEYS.GetKey, present(reference));
+    return keyDocument(key);
+  }
+
+  /** Every page of them. */
+  async listKeys(): Promise<KeyDocument[]> {
+    const keys: KeyDocument[] = [];
+    let pageToken = '';
+    do {
+      const page = await this.#call(KEYS.ListKeys, { pageSize: PAGE_SIZE, pageToken });
+      keys.push(...page.keys.map(keyDocument));
+      pageToken = page.nextPageToken ?? '';
+    } while (pageToken !== '');
+    return keys;
+  }
+
+  async sign(item: KeyReference & { readonly data: Buffer }): Promise<SignatureDocument> {
+    return signatureDocument(item.key, await this.#call(SIGNING.Sign, present(item)));
+  }
+
+  async verify(
+    item: KeyReference & { readonly data: Buffer; readonly signature: Buffer },
+  ): Promise<VerificationDocument> {
+    return verificationDocument(item.key, await this.#call(SIGNING.Verify, present(item)));
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #call<Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const answered = (error: ServiceError | null, response?: Response) => {
+        if (error) reject(daemonFailure(error, this.#address, this.#client.getChannel()));
+        else resolve(response as Response);
+      };
+      this.#client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        new Metadata(),
+        { deadline: Date.now() + this.#timeoutMs },
+        answered,
+      );
+    });
+  }
+}
+
+/**
+ * Runs work with a client of the daemon and closes it.
+ *
+ * @throws {CommandFailure}
+ */
+export async function withDaemon<Result>(
+  address: string,
+  options: DaemonOptions,
+  work: (daemon: DaemonClient) => Promise<Result>,
+): Promise<Result> {
+  const daemon = new DaemonClient(address, options);
+  try {
+    return await work(daemon);
+  } finally {
+    daemon.close();
+  }
+}
+
+/** An optional field that is not given is absent. */
+function present<Item extends KeyReference>(
+  item: Item,
+): Omit<Item, 'version'> & { version?: number } {
+  const { version, ...rest } = item;
+  return version === undefined ? rest : { ...rest, version };
+}

@@ -1,0 +1,72 @@
+import type { Key__Output } from '../generated/sigild/v1/Key.ts';
+import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
+import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
+import { CommandFailure } from './command-failure.ts';
+
+/** `key create -o json`, `key show -o json` and an item of `key list -o json`. */
+export interface KeyDocument {
+  readonly name: string;
+  readonly algorithm: string;
+  /** 0 when no version is ACTIVE. */
+  readonly primaryVersion: number;
+  /** Newest first. */
+  readonly versions: readonly KeyVersionDocument[];
+}
+
+export interface KeyVersionDocument {
+  readonly version: number;
+  /** 32 hexadecimal digits. */
+  readonly id: string;
+  readonly state: string;
+  readonly algorithm: string;
+  /** ISO 8601, in UTC; absent for a key that another tool made. */
+  readonly createTime: string | undefined;
+  /** What the token reports; the rest is absent. */
+  readonly attributes: TokenAttributesDocument;
+}
+
+export interface TokenAttributesDocument {
+  readonly sensitive: boolean | undefined;
+  readonly extractable: boolean | undefined;
+  readonly alwaysSensitive: boolean | undefined;
+  readonly neverExtractable: boolean | undefined;
+  readonly local: boolean | undefined;
+}
+
+/** @throws {CommandFailure} INTERNAL for an answer without the key */
+export function keyDocument(key: Key__Output | undefined): KeyDocument {
+  if (!key) throw new CommandFailure('INTERNAL', 'the daemon answered without the key');
+  return {
+    name: key.name ?? '',
+    algorithm: enumText(key.algorithm),
+    primaryVersion: key.primaryVersion ?? 0,
+    versions: key.versions.map(versionDocument),
+  };
+}
+
+function versionDocument(version: KeyVersion__Output): KeyVersionDocument {
+  const { createTime } = version;
+  return {
+    version: version.version ?? 0,
+    id: version.id ?? '',
+    state: enumText(version.state),
+    algorithm: enumText(version.algorithm),
+    createTime: createTime && isoTime(createTime.seconds ?? 0, createTime.nanos ?? 0),
+    attributes: attributesDocument(version.attributes ?? {}),
+  };
+}
+
+function attributesDocument(attributes: TokenAttributes__Output): TokenAttributesDocument {
+  const { sensitive, extractable, alwaysSensitive, neverExtractable, local } = attributes;
+  return { sensitive, extractable, alwaysSensitive, neverExtractable, local };
+}
+
+/** A newer daemon's value arrives as a number. */
+export function enumText(value: string | number | undefined): string {
+  return value === undefined ? 'UNSPECIFIED' : String(value);
+}
+
+function isoTime(seconds: number, nanos: number): string | undefined {
+  const time = new Date(seconds * 1_000 + nanos / 1_000_000);
+  return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+}

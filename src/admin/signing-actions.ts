@@ -1,0 +1,41 @@
+import { withDaemon } from './daemon-client.ts';
+import type { DaemonOptions } from './daemon-options.ts';
+import { readData, readSignature } from './data-input.ts';
+import { EXIT_STATUS } from './exit-status.ts';
+import type { CommandResult } from './invocation.ts';
+
+interface InputOptions extends DaemonOptions {
+  readonly key: string;
+  readonly keyVersion?: number;
+  readonly inputFile?: string;
+}
+
+export type SignOptions = InputOptions;
+
+export interface VerifyOptions extends InputOptions {
+  readonly signature?: string;
+  readonly signatureFile?: string;
+}
+
+/** `sign` */
+export async function sign(address: string, options: SignOptions): Promise<CommandResult> {
+  const data = await readData(options.inputFile);
+  const document = await withDaemon(address, options, (daemon) =>
+    daemon.sign({ key: options.key, version: options.keyVersion, data }),
+  );
+  const { signature, version, versionId } = document;
+  return { document, text: `${signature}\n`, note: `version ${version} (id ${versionId})` };
+}
+
+/** `verify` */
+export async function verify(address: string, options: VerifyOptions): Promise<CommandResult> {
+  const { signature: text, signatureFile } = options;
+  const signature = await readSignature({ signature: text, signatureFile });
+  const data = await readData(options.inputFile);
+  const document = await withDaemon(address, options, (daemon) =>
+    daemon.verify({ key: options.key, version: options.keyVersion, data, signature }),
+  );
+  return document.valid
+    ? { document, text: `valid, version ${document.version}\n` }
+    : { document, text: 'not valid\n', exitCode: EXIT_STATUS.notValid.code };
+}

@@ -1,0 +1,64 @@
+import { type Command, Option } from 'commander';
+import { addDaemonOptions, addressOf } from './daemon-options.ts';
+import { addCommand, type Invocation, integer, printing } from './invocation.ts';
+import { MAX_VERSION_NUMBER } from './key-commands.ts';
+import type { SignOptions, VerifyOptions } from './signing-actions.ts';
+
+const SIGN = 'sigilctl sign --key webhooks --input-file payload.bin';
+const VERIFY = 'sigilctl verify --key webhooks --input-file payload.bin';
+
+export function addSigningCommands(program: Command, invocation: Invocation): void {
+  addSign(program, invocation);
+  addVerify(program, invocation);
+}
+
+function addSign(program: Command, invocation: Invocation): void {
+  const command = addCommand(
+    program,
+    'sign',
+    'sign data: prints the signature in base64, and on stderr the version that signed',
+    [SIGN, 'printf %s "$BODY" | sigilctl sign --key webhooks', `${SIGN} -o json`],
+  );
+  addInputOptions(command, 'sign with this version (default: the primary)').action(
+    printing(invocation, async (options: SignOptions) => {
+      const { sign } = await import('./signing-actions.ts');
+      return sign(addressOf(options, invocation), options);
+    }),
+  );
+}
+
+function addVerify(program: Command, invocation: Invocation): void {
+  const command = addCommand(
+    program,
+    'verify',
+    'check a signature; exits with 0 when it is valid and with 2 when it is not',
+    [
+      `${VERIFY} --signature BASE64`,
+      `${VERIFY} --signature-file payload.sig`,
+      `${VERIFY} --signature BASE64 -o json`,
+    ],
+  )
+    .option('--signature <base64>', 'the signature, as sigilctl sign prints it')
+    .addOption(
+      new Option('--signature-file <file>', 'file with the signature in base64').conflicts(
+        'signature',
+      ),
+    );
+  addInputOptions(command, 'accept this version alone (default: any that may verify)').action(
+    printing(invocation, async (options: VerifyOptions) => {
+      const { verify } = await import('./signing-actions.ts');
+      return verify(addressOf(options, invocation), options);
+    }),
+  );
+}
+
+function addInputOptions(command: Command, versionDescription: string): Command {
+  command
+    .requiredOption('--key <name>', "the key's name")
+    .option('--key-version <n>', versionDescription, integer(1, MAX_VERSION_NUMBER))
+    .option(
+      '--input-file <file>',
+      'the data; - is stdin (default: stdin, when it is not a terminal)',
+    );
+  return addDaemonOptions(command);
+}

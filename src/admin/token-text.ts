@@ -1,0 +1,72 @@
+import { columns, fields, yesNo } from './layout.ts';
+import type { TokenDetails, TokenSummary } from './token-report.ts';
+
+const UNREPORTED = '-';
+
+export function tokenListText(tokens: readonly TokenSummary[]): string {
+  return columns(
+    ['LABEL', 'SERIAL', 'MANUFACTURER', 'MODEL', 'INITIALIZED', 'USER PIN'],
+    tokens.map((token) => [
+      token.label || UNREPORTED,
+      token.serial || UNREPORTED,
+      token.manufacturer,
+      token.model,
+      yesNo(token.initialized),
+      userPinText(token),
+    ]),
+  );
+}
+
+export function tokenDetailsText(token: TokenDetails): string {
+  const { sessions, memory } = token;
+  const details = fields({
+    label: token.label,
+    serial: token.serial,
+    manufacturer: token.manufacturer,
+    model: token.model,
+    'hardware version': token.hardwareVersion,
+    'firmware version': token.firmwareVersion,
+    initialized: yesNo(token.initialized),
+    'user PIN': userPinText(token),
+    'PIN length': `${token.minPinBytes} to ${token.maxPinBytes} bytes`,
+    sessions: sessionsText(sessions.open, sessions.max),
+    'read-write sessions': sessionsText(sessions.openReadWrite, sessions.maxReadWrite),
+    'public memory': memoryText(memory.publicFreeBytes, memory.publicTotalBytes),
+    'private memory': memoryText(memory.privateFreeBytes, memory.privateTotalBytes),
+  });
+  return `${details}\n${algorithmsText(token)}`;
+}
+
+function algorithmsText({ algorithms }: TokenDetails): string {
+  return columns(
+    ['ALGORITHM', 'MECHANISM', 'SIGN', 'VERIFY', 'CREATE', 'KEY SIZE'],
+    algorithms.map((support) => [
+      support.algorithm,
+      support.mechanism,
+      yesNo(support.sign),
+      yesNo(support.verify),
+      yesNo(support.create),
+      support.minKeySize === undefined
+        ? UNREPORTED
+        : `${support.minKeySize} to ${support.maxKeySize}`,
+    ]),
+  );
+}
+
+/** The gravest of what the flags say. */
+function userPinText(token: TokenSummary): string {
+  if (token.userPinLocked) return 'LOCKED';
+  if (token.userPinFinalTry) return 'final try';
+  if (token.userPinCountLow) return 'count low';
+  return token.userPinSet ? 'set' : 'not set';
+}
+
+function sessionsText(open: number | undefined, max: number | undefined): string {
+  const limit = max === undefined ? 'no limit reported' : `at most ${max}`;
+  return open === undefined ? limit : `${limit}, ${open} open`;
+}
+
+function memoryText(free: number | undefined, total: number | undefined): string {
+  if (free === undefined && total === undefined) return 'not reported';
+  return `${free ?? UNREPORTED} of ${total ?? UNREPORTED} bytes free`;
+}

@@ -1,0 +1,95 @@
+import type { Algorithm } from '../domain/algorithm.ts';
+import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
+import type { Operation } from '../service/access-policy.ts';
+
+/** From the least to the most, as the log library names them. */
+export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** The configuration, checked and complete: every default stands in its place. */
+export interface Config {
+  readonly token: TokenConfig;
+  /** What clients may ask for; at least one. */
+  readonly algorithms: readonly Algorithm[];
+  /** At least one; no two have one address. */
+  readonly listeners: readonly ListenerConfig[];
+  /** At least one; names are unique, and every client that a listener names is here. */
+  readonly clients: readonly ClientConfig[];
+  readonly keys: {
+    /** How old what a host knows of a key may become, in milliseconds. */
+    readonly refreshIntervalMs: number;
+    /** The limit of a search on the token, which several requests may share. */
+    readonly lookupTimeoutMs: number;
+  };
+  readonly limits: {
+    readonly maxDataBytes: number;
+    /** Requests that wait for the token. */
+    readonly maxWaiting: number;
+    readonly maxInFlight: number;
+    readonly maxInFlightPerClient: number;
+    /** For requests whose client sets no deadline. */
+    readonly defaultDeadlineMs: number;
+  };
+  readonly health: { readonly intervalMs: number; readonly timeoutMs: number };
+  readonly shutdown: { readonly drainTimeoutMs: number };
+  readonly log: { readonly level: LogLevel };
+}
+
+export interface TokenConfig {
+  /** Absolute path of the PKCS#11 library. */
+  readonly module: string;
+  /** At least one member is defined. */
+  readonly selector: TokenSelector;
+  readonly pin: PinSource;
+  readonly hosts: number;
+  readonly sessionsPerHost: number;
+  readonly startTimeoutMs: number;
+  /** A call into the module that takes longer has hung. */
+  readonly callTimeoutMs: number;
+  readonly adopt: readonly AdoptRule[];
+}
+
+export interface ListenerConfig {
+  readonly address: ListenerAddress;
+  readonly identity: ListenerIdentity;
+}
+
+export type ListenerAddress =
+  | {
+      readonly kind: 'unix';
+      readonly path: string;
+      /** Permission bits. */
+      readonly mode: number;
+      /** A group's name or its number; undefined leaves the daemon's own. */
+      readonly group: string | number | undefined;
+    }
+  /** `host` is an IP address without brackets; `port` 0 is any free port. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** A socket that systemd passes, by its FileDescriptorName. */
+  | { readonly kind: 'systemd'; readonly name: string };
+
+export type ListenerIdentity =
+  /** Everyone who connects is this client. `plaintext` allows that on a loopback TCP socket. */
+  | { readonly kind: 'client'; readonly client: string; readonly plaintext: boolean }
+  /** Everyone proves who they are with a certificate. */
+  | { readonly kind: 'certificate'; readonly tls: TlsFiles };
+
+/** Absolute paths of PEM files. */
+export interface TlsFiles {
+  readonly certificate: string;
+  readonly key: string;
+  /** The authorities that may vouch for clients. */
+  readonly clientCa: string;
+}
+
+export interface ClientConfig {
+  readonly name: string;
+  readonly grants: readonly GrantConfig[];
+}
+
+export interface GrantConfig {
+  /** Patterns of key names: see domain/name-pattern.ts. */
+  readonly keys: readonly string[];
+  readonly operations: readonly Operation[];
+}

@@ -1,0 +1,133 @@
+import type { Algorithm } from '../domain/algorithm.ts';
+import { OPERATIONS } from '../service/access-policy.ts';
+import { type Config, LOG_LEVELS } from './config.ts';
+import {
+  algorithm,
+  clientName,
+  integer,
+  isMap,
+  list,
+  map,
+  ON_ANY_MAP,
+  oneOf,
+  pattern,
+  section,
+} from './fields.ts';
+import { listenerSchema, toListenerConfig } from './listener-schema.ts';
+import { tokenSchema } from './token-schema.ts';
+
+// HMAC_SHA1 is for those who must and say so.
+const DEFAULT_ALGORITHMS: Algorithm[] = [
+  'HMAC_SHA224',
+  'HMAC_SHA256',
+  'HMAC_SHA384',
+  'HMAC_SHA512',
+];
+
+const client = map({
+  name: clientName,
+  grants: list(
+    map({
+      keys: list(pattern, 'pattern of key names'),
+      operations: list(oneOf(OPERATIONS), `operation of ${OPERATIONS.join(', ')}`),
+    }),
+    'grant',
+  ),
+});
+
+const MIB = 1_048_576;
+
+const settings = {
+  keys: section({
+    refreshIntervalMs: integer(1_000, 3_600_000).default(10_000),
+    lookupTimeoutMs: integer(1_000, 300_000).default(30_000),
+  }),
+  limits: section({
+    maxDataBytes: integer(1, 16 * MIB).default(MIB),
+    maxWaiting: integer(1, 65_536).default(1_024),
+    maxInFlight: integer(1, 65_536).default(4_096),
+    maxInFlightPerClient: integer(1, 65_536).default(2_048),
+    defaultDeadlineMs: integer(10, 600_000).default(5_000),
+  }),
+  health: section({
+    intervalMs: integer(100, 60_000).default(1_000),
+    timeoutMs: integer(100, 60_000).default(2_000),
+  }),
+  shutdown: section({ drainTimeoutMs: integer(0, 60_000).default(10_000) }),
+  log: section({ level: oneOf(LOG_LEVELS).default('info') }),
+};
+
+/** @param credentialsDirectory where systemd puts credentials; undefined when it passes none */
+export function documentSchema(credentialsDirectory: string | undefined) {
+  return map({
+    token: tokenSchema(credentialsDirectory),
+    algorithms: list(algorithm, 'algorithm').default(DEFAULT_ALGORITHMS),
+    listeners: list(listenerSchema, 'listener'),
+    clients: list(client, 'client'),
+    ...settings,
+  })
+    .superRefine((document, context) => {
+      for (const { path, message } of brokenAcrossItems(document)) {
+        context.addIssue({ code: 'custom', path: [...path], message });
+      }
+    }, ON_ANY_MAP)
+    .transform(
+      (document): Config => ({
+        ...document,
+        listeners: document.listeners.map(toListenerConfig),
+      }),
+    );
+}
+
+type Item = Readonly<Record<string, unknown>>;
+
+interface Broken {
+  readonly path: readonly [list: string, index: number, key: string];
+  readonly message: string;
+}
+
+/** The rules that bind items of the lists to each other; single items may be wrong besides. */
+function brokenAcrossItems(document: Item): Broken[] {
+  const listeners = itemsOf(document['listeners']);
+  const clients = itemsOf(document['clients']);
+  return [
+    ...['unix', 'tcp', 'systemd'].flatMap((key) =>
+      repeated('listeners', listeners, key, 'an earlier listener has this address'),
+    ),
+    ...unknownClients(listeners, clients),
+    ...repeated('clients', clients, 'name', 'an earlier client has this name; join their grants'),
+  ];
+}
+
+function repeated(list: string, items: readonly Item[], key: string, message: string): Broken[] {
+  const values = items.map((item) => item[key]);
+  return values.flatMap((value, index): Broken[] =>
+    value !== undefined && values.indexOf(value) < index
+      ? [{ path: [list, index, key], message }]
+      : [],
+  );
+}
+
+function unknownClients(listeners: readonly Item[], clients: readonly Item[]): Broken[] {
+  const names = clients.map((item) => item['name']);
+  // A client whose name is missing or wrong may be the one that is meant.
+  if (names.length === 0 || !names.every(isString)) return [];
+  return listeners.flatMap((listener, index): Broken[] =>
+    isString(listener['client']) && !names.includes(listener['client'])
+      ? [
+          {
+            path: ['listeners', index, 'client'],
+            message: 'no entry of clients has this name: who connects here could do nothing',
+          },
+        ]
+      : [],
+  );
+}
+
+function itemsOf(list: unknown): readonly Item[] {
+  return Array.isArray(list) ? list.map((item: unknown) => (isMap(item) ? item : {})) : [];
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string';
+}

@@ -1,0 +1,143 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import type { Config } from './config/config.ts';
+import { ConfigError } from './config/config-error.ts';
+import { assertSafeEnvironment, notifySocket, watchdogLimitMs } from './config/environment.ts';
+import { loadConfig } from './config/load-config.ts';
+import { startDaemon } from './daemon.ts';
+import { EXIT_CODES, type ExitCode, ExitError } from './lifecycle/exit-codes.ts';
+import { createLog } from './lifecycle/log.ts';
+import { serviceManager } from './lifecycle/sd-notify.ts';
+import { onTermination } from './lifecycle/termination.ts';
+import { startWatchdog } from './lifecycle/watchdog.ts';
+import { ListenerError } from './rpc/listener-error.ts';
+import { StartFailure, type StartFailureKind } from './service/start-failure.ts';
+
+const HELP = `sigild serves HMAC, whose keys never leave a PKCS#11 token, over gRPC.
+
+Usage: sigild --config FILE [--check-config]
+       sigild --version | --help
+
+  --config FILE   the configuration, in YAML
+  --check-config  check the configuration, say what is wrong with it, and end
+  --version       print the version
+  --help          print this
+
+Exit codes:
+  0   stopped as asked
+  1   a defect, or a failure that no other code names
+  64  the command line is wrong
+  69  the token cannot be reached at start
+  77  the token refuses the PIN; starting again with it could lock the token
+  78  the configuration, or a file that it names, is wrong
+`;
+
+interface Arguments {
+  readonly config: string;
+  readonly checkOnly: boolean;
+}
+
+/** @returns what to do, or the text that was asked for @throws {ExitError} USAGE */
+function readArguments(args: readonly string[]): Arguments | string {
+  const { values } = parse(args);
+  if (values.help) return HELP;
+  if (values.version) return `sigild ${version()}\n`;
+  if (values.config === undefined) {
+    throw new ExitError(EXIT_CODES.USAGE, 'sigild: --config FILE is missing; see sigild --help');
+  }
+  return { config: values.config, checkOnly: values['check-config'] };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        config: { type: 'string' },
+        'check-config': { type: 'boolean', default: false },
+        version: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    throw new ExitError(EXIT_CODES.USAGE, `sigild: ${what}; see sigild --help`);
+  }
+}
+
+function version(): string {
+  const file = new URL('../package.json', import.meta.url);
+  return JSON.parse(readFileSync(file, 'utf8')).version;
+}
+
+async function main(): Promise<ExitCode> {
+  const asked = readArguments(process.argv.slice(2));
+  if (typeof asked === 'string') {
+    process.stdout.write(asked);
+    return EXIT_CODES.OK;
+  }
+  assertSafeEnvironment();
+  const config = loadConfig(asked.config);
+  if (!asked.checkOnly) return run(config);
+  process.stdout.write(`${asked.config}: the configuration is right\n`);
+  return EXIT_CODES.OK;
+}
+
+/** Runs the daemon until a signal ends it, or a failure that no retry mends. */
+async function run(config: Config): Promise<ExitCode> {
+  const log = createLog(config.log.level);
+  const manager = serviceManager(notifySocket(), (error) =>
+    log.warn({ err: error }, 'systemd does not hear of this daemon'),
+  );
+  const stopWatchdog = startWatchdog(watchdogLimitMs(), () => manager.alive());
+  let end!: (exitCode: ExitCode) => void;
+  const ended = new Promise<ExitCode>((resolve) => {
+    end = resolve;
+  });
+  onTermination((signal) => {
+    log.info({ signal }, 'stopping');
+    end(EXIT_CODES.OK);
+  });
+
+  log.info({ version: version() }, 'starting');
+  const daemon = await startDaemon(config, log, (failure) => {
+    log.fatal({ err: failure }, 'no token host may be started any more: stopping');
+    end(EXIT_OF_FAILURE[failure.kind]);
+  });
+  log.info({ addresses: daemon.addresses }, 'serving');
+  await manager.ready();
+
+  const exitCode = await ended;
+  await manager.stopping();
+  await daemon.stop();
+  stopWatchdog();
+  log.info({ exitCode }, 'stopped');
+  return exitCode;
+}
+
+const EXIT_OF_FAILURE = {
+  configuration: EXIT_CODES.CONFIGURATION,
+  unavailable: EXIT_CODES.TOKEN_UNAVAILABLE,
+  'wrong-pin': EXIT_CODES.WRONG_PIN,
+  'wrong-token': EXIT_CODES.TOKEN_UNAVAILABLE,
+} as const satisfies Record<StartFailureKind, ExitCode>;
+
+/** @returns undefined for a defect */
+function expectedExit(error: unknown): ExitCode | undefined {
+  if (error instanceof ExitError) return error.exitCode;
+  if (error instanceof ConfigError) return EXIT_CODES.CONFIGURATION;
+  if (error instanceof StartFailure) return EXIT_OF_FAILURE[error.kind];
+  if (!(error instanceof ListenerError)) return undefined;
+  return error.kind === 'configuration' ? EXIT_CODES.CONFIGURATION : EXIT_CODES.FAILURE;
+}
+
+/** Tells an operator on stderr what went wrong; a defect with its stack. */
+function report(error: unknown): ExitCode {
+  const expected = expectedExit(error);
+  const text = error instanceof Error ? error : new Error(String(error));
+  process.stderr.write(`${expected === undefined ? text.stack : text.message}\n`);
+  return expected ?? EXIT_CODES.FAILURE;
+}
+
+process.exit(await main().catch(report));

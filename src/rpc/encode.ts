@@ -1,0 +1,70 @@
+import { type Key, type KeyVersion, primaryOf, type TokenAttributes } from '../domain/key.ts';
+import type { Key as WireKey } from '../generated/sigild/v1/Key.ts';
+import type { KeyVersion as WireKeyVersion } from '../generated/sigild/v1/KeyVersion.ts';
+import type { ListKeysResponse } from '../generated/sigild/v1/ListKeysResponse.ts';
+import type { SignResponse } from '../generated/sigild/v1/SignResponse.ts';
+import type { TokenAttributes as WireTokenAttributes } from '../generated/sigild/v1/TokenAttributes.ts';
+import type { VerifyResponse } from '../generated/sigild/v1/VerifyResponse.ts';
+import type { Page } from '../service/key-service.ts';
+import type { Signature } from '../service/signing-service.ts';
+import { encodePageToken } from './decode.ts';
+
+export function encodeSignature({ signature, version }: Signature): SignResponse {
+  return {
+    signature,
+    version: version.version,
+    versionId: version.id,
+    algorithm: version.algorithm,
+  };
+}
+
+/** @param version the one whose signature it is; undefined when it is no version's */
+export function encodeVerification(version: KeyVersion | undefined): VerifyResponse {
+  if (!version) return { valid: false };
+  return { valid: true, version: version.version, versionId: version.id };
+}
+
+/** @param versions those to tell of; the key's other fields speak for all of its versions */
+export function encodeKey(key: Key, versions: readonly KeyVersion[] = key.versions): WireKey {
+  const newest = key.versions[0];
+  return {
+    name: key.name,
+    ...(newest && { algorithm: newest.algorithm }),
+    primaryVersion: primaryOf(key)?.version ?? 0,
+    versions: versions.map(encodeVersion),
+  };
+}
+
+export function encodePage({ keys, nextAfter }: Page): ListKeysResponse {
+  return {
+    keys: keys.map((key) => encodeKey(key)),
+    nextPageToken: nextAfter === undefined ? '' : encodePageToken(nextAfter),
+  };
+}
+
+function encodeVersion(version: KeyVersion): WireKeyVersion {
+  const { id, version: number, state, algorithm, createTimeMs, attributes } = version;
+  return {
+    id,
+    version: number,
+    state,
+    algorithm,
+    ...(createTimeMs !== undefined && { createTime: timestamp(createTimeMs) }),
+    attributes: reported(attributes),
+  };
+}
+
+/** The attributes that the token reports; the others stay absent. */
+function reported(attributes: TokenAttributes): WireTokenAttributes {
+  const names = Object.keys(attributes) as (keyof TokenAttributes & keyof WireTokenAttributes)[];
+  const wire: WireTokenAttributes = {};
+  for (const name of names) {
+    const value = attributes[name];
+    if (value !== undefined) wire[name] = value;
+  }
+  return wire;
+}
+
+function timestamp(ms: number) {
+  return { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1e6 };
+}

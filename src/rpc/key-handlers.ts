@@ -1,0 +1,31 @@
+import { versionOf } from '../domain/key.ts';
+import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
+import type { KeyService } from '../service/key-service.ts';
+import { decodeCreateKeyRequest, decodeGetKeyRequest, decodeListKeysRequest } from './decode.ts';
+import { encodeKey, encodePage } from './encode.ts';
+import { type UnaryEnvironment, unary } from './unary.ts';
+
+export function keyHandlers(
+  service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>,
+  environment: UnaryEnvironment,
+): KeyServiceHandlers {
+  return {
+    CreateKey: unary('CreateKey', environment, async (request, context) => {
+      const item = decodeCreateKeyRequest(request);
+      const key = await service.createKey(context, item);
+      return { key: encodeKey(key) };
+    }),
+
+    GetKey: unary('GetKey', environment, async (request, context) => {
+      const { key: name, version } = decodeGetKeyRequest(request);
+      const key = await service.getKey(context, name, undefined);
+      return { key: encodeKey(key, version === undefined ? undefined : [versionOf(key, version)]) };
+    }),
+
+    ListKeys: unary('ListKeys', environment, async (request, context) => {
+      const { pageSize, after } = decodeListKeysRequest(request);
+      const page = await service.listKeys(context, pageSize, after);
+      return encodePage(page);
+    }),
+  };
+}

@@ -1,0 +1,132 @@
+import type { Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { KeyService } from '../service/key-service.ts';
+import type { SigningService } from '../service/signing-service.ts';
+import { Admission, type AdmissionLimits } from './admission.ts';
+import { type Caller, Connections } from './connections.ts';
+import type { Health } from './health.ts';
+import { keyHandlers } from './key-handlers.ts';
+import { Listener, type ListenerOptions } from './listener.ts';
+import { v1 } from './proto.ts';
+import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
+import { signingHandlers } from './signing-handlers.ts';
+import type { RequestObserver } from './unary.ts';
+
+export interface RpcServerOptions {
+  readonly signing: Pick<SigningService, 'sign' | 'verify'>;
+  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>;
+  readonly health: Health;
+  readonly limits: AdmissionLimits & {
+    /** The most data of one message; the services refuse more. */
+    readonly maxDataBytes: number;
+  };
+  /** The time for a request whose client sets no deadline. */
+  readonly defaultDeadlineMs: number;
+  readonly observer: RequestObserver;
+  /** Told of connections that were turned away, of each listener's at most one in ten seconds. */
+  readonly onRefusal: (refusal: ReportedRefusal) => void;
+}
+
+/** The gRPC server, on any number of listeners. */
+export interface RpcServer {
+  /**
+   * @returns where it listens, as clients write it: `unix:PATH`, `HOST:PORT` or `fd:NUMBER`
+   * @throws {ListenerError}
+   */
+  listen(listener: ListenerOptions): Promise<string>;
+
+  /** Closes the listeners and removes their unix sockets; open connections go on. */
+  stopAccepting(): Promise<void>;
+
+  /**
+   * Ends the server: tells clients to go, answers every request that they had sent before, and
+   * after the limit cuts what is still open. A request that a client sends too late is refused in
+   * the way that says it was not begun, so that gRPC libraries try it elsewhere by themselves.
+   *
+   * Every call gives the one promise of the end.
+   */
+  drain(limitMs: number): Promise<void>;
+}
+
+/**
+ * Requests that are somewhat too large still get here, to be answered with DATA_TOO_LARGE and what
+ * to do. Far larger ones gRPC refuses before they fill the memory.
+ */
+const OVERSIZE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * A client's library holds further requests back. No limit on what a client can make the daemon do,
+ * as a stream that is reset makes room at once: {@link Admission} is that.
+ */
+const MAX_STREAMS_PER_CONNECTION = 1_000;
+
+/** A connection whose peer has vanished is closed after both together. */
+const KEEPALIVE_INTERVAL_MS = 60_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+
+/** For what clients sent before a drain to arrive: the GOAWAY refuses what comes after it. */
+const ARRIVAL_MS = 100;
+
+export function createRpcServer(options: RpcServerOptions): RpcServer {
+  const { health, limits, observer, defaultDeadlineMs } = options;
+  const connections = new Connections();
+  const environment = {
+    connections,
+    admission: new Admission(limits),
+    defaultDeadlineMs,
+    observer,
+  };
+  const server = new Server({
+    'grpc.enable_channelz': 0,
+    'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
+    'grpc.max_receive_message_length': limits.maxDataBytes + OVERSIZE_BYTES,
+    'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  });
+  server.addService(v1.SigningService.service, signingHandlers(options.signing, environment));
+  server.addService(v1.KeyService.service, keyHandlers(options.keys, environment));
+  health.addTo(server);
+
+  // TLS, where there is any, has been dealt with when a connection gets to gRPC.
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const listeners: Listener[] = [];
+  const events = {
+    onConnection: (socket: Socket, caller: Caller) => {
+      connections.add(socket, caller);
+      injector.injectConnection(socket);
+    },
+    onRefusal: refusalReport(options.onRefusal),
+  };
+  let drained: Promise<void> | undefined;
+
+  const stopAccepting = async () => {
+    await Promise.all(listeners.map((listener) => listener.close()));
+  };
+
+  const endConnections = async (limitMs: number) => {
+    const cutAtMs = performance.now() + limitMs;
+    await stopAccepting();
+    if (connections.open > 0) await pause(Math.min(ARRIVAL_MS, limitMs));
+    // Sends GOAWAY on every connection. Its callback does not say when the requests are answered:
+    // it passes over connections that their clients have begun to close.
+    server.tryShutdown(() => undefined);
+    health.endWatches();
+    await connections.empty(cutAtMs - performance.now());
+    // forceShutdown of grpc-js 1.14 knows no connection when channelz is off.
+    for (const listener of listeners) listener.destroyConnections();
+  };
+
+  return {
+    async listen(listenerOptions) {
+      const listener = await Listener.open(listenerOptions, events);
+      listeners.push(listener);
+      return listener.address;
+    },
+    stopAccepting,
+    drain(limitMs) {
+      drained ??= endConnections(limitMs);
+      return drained;
+    },
+  };
+}

@@ -1,0 +1,431 @@
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createAuthority, type KeyPair } from '../support/certificates.ts';
+import { MAX_DATA_BYTES, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { until } from '../support/wait.ts';
+import { sigilctl } from './admin-sigilctl.ts';
+
+let rpc: RpcFixture;
+/** `unix:PATH` */
+let address = '';
+
+beforeEach(async () => {
+  rpc = startRpc();
+  address = await rpc.listen();
+});
+
+afterEach(() => rpc.close());
+
+describe('key create', () => {
+  test('prints the new key as a JSON document', async () => {
+    const run = await create('webhooks', '-o', 'json');
+
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(JSON.parse(run.stdout)).toEqual({
+      name: 'webhooks',
+      algorithm: 'HMAC_SHA256',
+      primaryVersion: 1,
+      versions: [
+        {
+          version: 1,
+          id: expect.stringMatching(/^[0-9a-f]{32}$/),
+          state: 'ACTIVE',
+          algorithm: 'HMAC_SHA256',
+          createTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
+          attributes: {
+            sensitive: true,
+            extractable: false,
+            alwaysSensitive: true,
+            neverExtractable: true,
+            local: true,
+          },
+        },
+      ],
+    });
+  });
+
+  test('prints a table for people', async () => {
+    const run = await create('webhooks');
+
+    expect(run.stdout).toMatch(/^name +webhooks$/m);
+    expect(run.stdout).toMatch(
+      /^1 +ACTIVE +HMAC_SHA256 .* sensitive, not extractable, always sensitive, never extractable, local$/m,
+    );
+  });
+
+  test('refuses a name that is taken', async () => {
+    await create('webhooks');
+
+    const run = await create('webhooks', '-o', 'json');
+
+    expect(run).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(JSON.parse(run.stderr)).toEqual({
+      error: { reason: 'KEY_ALREADY_EXISTS', message: 'key webhooks exists' },
+    });
+  });
+
+  test('repeated with one request id gives the key that is there', async () => {
+    const requestId = randomUUID();
+
+    const first = await create('webhooks', '-o', 'json', '--request-id', requestId);
+    const second = await create('webhooks', '-o', 'json', '--request-id', requestId);
+
+    expect(second).toEqual(first);
+  });
+
+  test('makes one key though the connection breaks before the answer', async () => {
+    const { proxy, connections, proxyAddress } = await startProxy();
+    const release = rpc.token.hold();
+
+    const running = create('webhooks', '--address', proxyAddress);
+    await until(() => rpc.token.waiting === 1);
+    release();
+    connections[0]?.destroy();
+    const run = await running;
+    proxy.close();
+
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(rpc.token.calls.createKey).toBe(2);
+  });
+
+  test('shows which field the daemon refuses', async () => {
+    const run = await create('webhooks'.repeat(8));
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toMatch(/^sigilctl: key: a key name has .* \(FIELD_INVALID\)$/m);
+  });
+
+  test.each(['HMAC_MD5', 'hmac_sha256', 'ALGORITHM_UNSPECIFIED'])(
+    'refuses the algorithm %s',
+    async (algorithm) => {
+      const run = await daemon('key', 'create', 'webhooks', '--algorithm', algorithm);
+
+      expect(run.exitCode).toBe(64);
+    },
+  );
+});
+
+describe('key list', () => {
+  test('shows every key, however many pages they fill', async () => {
+    const names = Array.from({ length: 150 }, (_, index) => `key-${1_000 + index}`);
+    for (const name of names) rpc.token.writeKey(name, randomBytes(32));
+
+    const run = await daemon('key', 'list', '-o', 'json');
+
+    const { keys } = JSON.parse(run.stdout);
+    expect(keys.map(({ name }: { readonly name: string }) => name)).toEqual(names);
+  });
+
+  test('is an empty list without keys', async () => {
+    const run = await daemon('key', 'list', '-o', 'json');
+
+    expect(JSON.parse(run.stdout)).toEqual({ keys: [] });
+  });
+});
+
+describe('key show', () => {
+  test('shows the version that is asked for', async () => {
+    await create('webhooks');
+
+    const run = await daemon('key', 'show', 'webhooks', '--version', '1', '-o', 'json');
+
+    expect(JSON.parse(run.stdout)).toMatchObject({ name: 'webhooks', versions: [{ version: 1 }] });
+  });
+
+  test.each([
+    ['a key', ['other'], 'KEY_NOT_FOUND'],
+    ['a version', ['webhooks', '--version', '2'], 'KEY_VERSION_NOT_FOUND'],
+  ])('says so where there is no such thing as %s', async (_, args, reason) => {
+    await create('webhooks');
+
+    const run = await daemon('key', 'show', ...args);
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain(`(${reason})`);
+  });
+});
+
+describe('sign and verify', () => {
+  const DATA = Buffer.from([0, 1, 2, 0xff]);
+  let dataFile = '';
+  let signature = '';
+
+  beforeEach(() => {
+    const secret = randomBytes(32);
+    rpc.token.writeKey('webhooks', secret);
+    signature = createHmac('sha256', secret).update(DATA).digest('base64');
+    dataFile = join(rpc.folder, 'data');
+    writeFileSync(dataFile, DATA);
+  });
+
+  test('sign prints base64 on stdout and the version on stderr', async () => {
+    const run = await daemon('sign', '--key', 'webhooks', '--input-file', dataFile);
+
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).toBe(`${signature}\n`);
+    expect(run.stderr).toMatch(/^version 1 \(id [0-9a-f]{32}\)\n$/);
+  });
+
+  test('sign prints one JSON document for programs', async () => {
+    const run = await daemon('sign', '--key', 'webhooks', '--input-file', dataFile, '-o', 'json');
+
+    expect(run.stderr).toBe('');
+    expect(JSON.parse(run.stdout)).toEqual({
+      key: 'webhooks',
+      version: 1,
+      versionId: expect.stringMatching(/^[0-9a-f]{32}$/),
+      algorithm: 'HMAC_SHA256',
+      signature,
+    });
+  });
+
+  test.each([
+    ['without an option', []],
+    ['for -', ['--input-file', '-']],
+  ])('sign reads stdin %s', async (_, args) => {
+    const run = await daemonWith(DATA, 'sign', '--key', 'webhooks', ...args);
+
+    expect(run.stdout).toBe(`${signature}\n`);
+  });
+
+  test('zero bytes are data', async () => {
+    const signed = await daemonWith('', 'sign', '--key', 'webhooks');
+    const verified = await daemonWith('', ...verifyArguments(signed.stdout.trim()));
+
+    expect(verified).toMatchObject({ exitCode: 0, stdout: 'valid, version 1\n' });
+  });
+
+  test('verify ends with 0 for a valid signature', async () => {
+    const run = await daemon(...verifyArguments(signature), '--input-file', dataFile);
+
+    expect(run).toEqual({ exitCode: 0, stdout: 'valid, version 1\n', stderr: '' });
+  });
+
+  test('verify reads the line that sign printed from a file', async () => {
+    const signatureFile = join(rpc.folder, 'signature');
+    writeFileSync(signatureFile, `${signature}\n`);
+
+    const run = await daemonWith(
+      DATA,
+      ...['verify', '--key', 'webhooks', '--signature-file', signatureFile, '-o', 'json'],
+    );
+
+    expect(JSON.parse(run.stdout)).toEqual({
+      key: 'webhooks',
+      valid: true,
+      version: 1,
+      versionId: expect.stringMatching(/^[0-9a-f]{32}$/),
+    });
+  });
+
+  test.each([
+    ['of other data', Buffer.alloc(32, 7).toString('base64')],
+    ['of another length', Buffer.alloc(20, 7).toString('base64')],
+    ['of no bytes', ''],
+  ])('verify ends with 2 for a signature %s', async (_, wrong) => {
+    const run = await daemonWith(DATA, ...verifyArguments(wrong));
+
+    expect(run).toEqual({ exitCode: 2, stdout: 'not valid\n', stderr: '' });
+  });
+
+  test('verify tells programs of an invalid signature in JSON', async () => {
+    const run = await daemonWith(DATA, ...verifyArguments('AAAA'), '-o', 'json');
+
+    expect(run.exitCode).toBe(2);
+    expect(JSON.parse(run.stdout)).toEqual({ key: 'webhooks', valid: false });
+  });
+
+  test.each([
+    ['that is no base64', ['--signature', 'AAA']],
+    ['that is missing', []],
+    ['in two places', ['--signature', 'AAAA', '--signature-file', 'file']],
+  ])('verify ends with 64 for a signature %s', async (_, args) => {
+    const run = await daemonWith(DATA, 'verify', '--key', 'webhooks', ...args);
+
+    expect(run).toMatchObject({ exitCode: 64, stdout: '' });
+  });
+
+  test('a version that may not sign is refused by the daemon', async () => {
+    const run = await daemonWith(DATA, 'sign', '--key', 'webhooks', '--key-version', '2');
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('(KEY_VERSION_NOT_FOUND)');
+  });
+
+  test("data over the daemon's limit shows the daemon's error", async () => {
+    const run = await daemonWith('x'.repeat(MAX_DATA_BYTES + 1), 'sign', '--key', 'webhooks');
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain(`at most ${MAX_DATA_BYTES} are allowed`);
+  });
+
+  test('data that no message holds shows an error too', async () => {
+    const run = await daemonWith(Buffer.alloc(8 * 1_048_576), 'sign', '--key', 'webhooks');
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('(RESOURCE_EXHAUSTED)');
+  });
+
+  test('data that no daemon takes is not read to its end', async () => {
+    const run = await daemonWith(
+      Buffer.alloc(33 * 1_048_576),
+      ...['sign', '--key', 'webhooks', '-o', 'json'],
+    );
+
+    expect(run.exitCode).toBe(1);
+    expect(JSON.parse(run.stderr).error.reason).toBe('DATA_TOO_LARGE');
+  });
+
+  test.each(['missing', '.'])(
+    'an input file that cannot be read ends with 64: %s',
+    async (name) => {
+      const run = await daemon('sign', '--key', 'webhooks', '--input-file', join(rpc.folder, name));
+
+      expect(run).toMatchObject({ exitCode: 64, stdout: '' });
+    },
+  );
+
+  test('an answer that takes too long ends with 1', async () => {
+    const release = rpc.token.hold();
+
+    const run = await daemonWith(DATA, 'sign', '--key', 'webhooks', '--timeout-ms', '300');
+    release();
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('(DEADLINE_EXCEEDED)');
+  });
+});
+
+describe("the daemon's address", () => {
+  test('is the one of the option rather than the one of SIGILD_ADDRESS', async () => {
+    const run = await sigilctl(['key', 'list', '--address', address], {
+      environment: { ...process.env, SIGILD_ADDRESS: 'unix:/run/no-such-folder/sigild.sock' },
+    });
+
+    expect(run.exitCode).toBe(0);
+  });
+
+  test('is asked for where nothing gives it', async () => {
+    const run = await sigilctl(['key', 'list'], {
+      environment: { ...process.env, SIGILD_ADDRESS: '' },
+    });
+
+    expect(run.exitCode).toBe(64);
+    expect(run.stderr).toContain('SIGILD_ADDRESS');
+  });
+
+  test.each([
+    ['an absent socket', 'unix:/run/no-such-folder/sigild.sock'],
+    ['a port that nobody listens on', '127.0.0.1:1'],
+  ])('that is %s ends with 69 and is named', async (_, absent) => {
+    const run = await sigilctl(['key', 'list', '--address', absent, '-o', 'json']);
+
+    expect(run).toMatchObject({ exitCode: 69, stdout: '' });
+    expect(JSON.parse(run.stderr).error).toMatchObject({
+      reason: 'DAEMON_UNREACHABLE',
+      message: expect.stringContaining(`the daemon at ${absent} cannot be reached: connect E`),
+    });
+  });
+
+  test('where nobody answers ends with 69, and says how to repeat safely', async () => {
+    const silent = createServer();
+    const silentAddress = await listen(silent, 'silent.sock');
+
+    const run = await create(
+      'webhooks',
+      ...['--address', silentAddress, '--request-id', 'mine', '--timeout-ms', '300'],
+    );
+    silent.close();
+
+    expect(run.exitCode).toBe(69);
+    expect(run.stderr).toContain('repeat with --request-id mine');
+  });
+});
+
+describe('mutual TLS', () => {
+  let tlsAddress = '';
+  let ca = '';
+  let client: KeyPair;
+  let stranger: KeyPair;
+
+  beforeEach(async () => {
+    const authority = createAuthority(rpc.folder);
+    const server = authority.issue('server', {
+      ...{ subject: '/CN=sigild', names: 'IP:127.0.0.1', usage: 'serverAuth' },
+    });
+    client = authority.issue('client', { subject: '/CN=test', usage: 'clientAuth' });
+    stranger = createAuthority(rpc.folder, 'other-ca');
+    ca = authority.certificate;
+    tlsAddress = await rpc.listen('unused', {
+      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      identity: { kind: 'certificate', tls: { ...server, clientCa: ca } },
+    });
+  });
+
+  test('reaches a daemon that knows the certificate', async () => {
+    const run = await listKeys(ca, client);
+
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(rpc.requests).toEqual([expect.objectContaining({ client: 'test', outcome: 'OK' })]);
+  });
+
+  test.each([
+    ['a certificate that the daemon does not know', () => listKeys(ca, stranger)],
+    [
+      'a daemon whose certificate is of another authority',
+      () => listKeys(stranger.certificate, client),
+    ],
+    ['plaintext', () => daemon('key', 'list', '--address', tlsAddress)],
+  ])('ends with 69 for %s', async (_, act) => {
+    const run = await act();
+
+    expect(run).toMatchObject({ exitCode: 69, stdout: '' });
+    expect(run.stderr).toContain('(DAEMON_UNREACHABLE)');
+  });
+
+  function listKeys(authority: string, { certificate, key }: KeyPair) {
+    return daemon(
+      ...['key', 'list', '--address', tlsAddress, '--timeout-ms', '3000'],
+      ...['--ca', authority, '--cert', certificate, '--key-file', key],
+    );
+  }
+});
+
+/** A proxy before the daemon, and the connections of its clients in order. */
+async function startProxy() {
+  const connections: Socket[] = [];
+  const proxy = createServer((inbound) => {
+    const outbound = connect(address.slice('unix:'.length));
+    for (const socket of [inbound, outbound]) socket.on('error', () => undefined);
+    inbound.pipe(outbound).pipe(inbound);
+    connections.push(inbound);
+  });
+  return { proxy, connections, proxyAddress: await listen(proxy, 'proxy.sock') };
+}
+
+async function listen(socketServer: Server, name: string): Promise<string> {
+  const path = join(rpc.folder, name);
+  socketServer.listen(path);
+  await once(socketServer, 'listening');
+  return `unix:${path}`;
+}
+
+function create(name: string, ...args: readonly string[]) {
+  return daemon('key', 'create', name, '--algorithm', 'HMAC_SHA256', ...args);
+}
+
+function verifyArguments(signature: string): string[] {
+  return ['verify', '--key', 'webhooks', '--signature', signature];
+}
+
+function daemon(...args: readonly string[]) {
+  return daemonWith('', ...args);
+}
+
+function daemonWith(stdin: string | Uint8Array, ...args: readonly string[]) {
+  return sigilctl(args, { stdin, environment: { ...process.env, SIGILD_ADDRESS: address } });
+}

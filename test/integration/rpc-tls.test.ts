@@ -1,0 +1,209 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import { credentials, status } from '@grpc/grpc-js';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ListenerError } from '../../src/rpc/listener-error.ts';
+import type { TlsFiles } from '../../src/rpc/tls-server.ts';
+import { type Authority, createAuthority, type KeyPair } from '../support/certificates.ts';
+import { failureOf } from '../support/client.ts';
+import { EVERYTHING, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+
+const CLIENT = 'spiffe://example.com/shop';
+
+let folder: string;
+let authority: Authority;
+let tls: TlsFiles;
+let right: KeyPair;
+let rpc: RpcFixture;
+let address: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sigild-tls-'));
+  authority = createAuthority(folder);
+  const server = authority.issue('server', {
+    subject: '/CN=sigild',
+    names: 'DNS:localhost',
+    usage: 'serverAuth',
+  });
+  tls = { ...server, clientCa: authority.certificate };
+  right = authority.issue('right', {
+    subject: '/CN=x',
+    names: `URI:${CLIENT}`,
+    usage: 'clientAuth',
+  });
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+beforeEach(async () => {
+  rpc = startRpc({ grants: { [CLIENT]: EVERYTHING } });
+  address = await rpc.server.listen({
+    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    identity: { kind: 'certificate', tls },
+  });
+});
+
+afterEach(() => rpc.close());
+
+function connect(pair?: KeyPair) {
+  const ca = readFileSync(authority.certificate);
+  const channel = pair
+    ? credentials.createSsl(ca, readFileSync(pair.key), readFileSync(pair.certificate))
+    : credentials.createSsl(ca);
+  return rpc.connect(`localhost:${port()}`, channel);
+}
+
+function port(): number {
+  return Number(address.split(':')[1]);
+}
+
+/** Shakes hands without a gRPC library and waits for the end. */
+async function shakeHands(options: ConnectionOptions = {}): Promise<void> {
+  const socket = connectTls({
+    ...{ host: '127.0.0.1', port: port(), servername: 'localhost' },
+    ca: readFileSync(authority.certificate),
+    cert: readFileSync(right.certificate),
+    key: readFileSync(right.key),
+    ALPNProtocols: ['h2'],
+    ...options,
+  });
+  await closed(socket);
+}
+
+/** Waits for the end of a connection, whether in error or not. */
+function closed(socket: Socket): Promise<void> {
+  socket.on('error', () => undefined);
+  socket.resume();
+  return new Promise((resolve) => {
+    socket.once('close', () => resolve());
+  });
+}
+
+test('a client with the right certificate is who the certificate says', async () => {
+  const client = connect(right);
+
+  await client.createKey({ key: 'shop', algorithm: 'HMAC_SHA256' });
+
+  expect(rpc.requests).toMatchObject([
+    { client: CLIENT, peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/), outcome: 'OK' },
+  ]);
+});
+
+test('a client whom the certificate names but nobody grants anything may do nothing', async () => {
+  const stranger = authority.issue('stranger', { subject: '/CN=stranger', usage: 'clientAuth' });
+
+  const failure = await failureOf(connect(stranger).listKeys({}));
+
+  expect(failure.reason).toBe('PERMISSION_DENIED');
+  expect(rpc.requests).toMatchObject([{ client: 'stranger' }]);
+});
+
+describe('a connection is refused', () => {
+  test('without a certificate', async () => {
+    const failure = await failureOf(connect().listKeys({}));
+
+    expect(failure.code).toBe(status.UNAVAILABLE);
+    expect(rpc.requests).toEqual([]);
+    expect(rpc.refusals[0]).toMatchObject({
+      listener: address,
+      reason: 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+    });
+  });
+
+  test('with the certificate of another authority', async () => {
+    const other = createAuthority(folder, 'other-ca');
+    const wrong = other.issue('wrong', { subject: '/CN=test', usage: 'clientAuth' });
+
+    const failure = await failureOf(connect(wrong).listKeys({}));
+
+    expect(failure.code).toBe(status.UNAVAILABLE);
+    expect(rpc.requests).toEqual([]);
+    expect(rpc.refusals[0]?.reason).toMatch(/UNABLE_TO|SELF_SIGNED/);
+  });
+
+  test('with a certificate for servers', async () => {
+    const server = { certificate: tls.certificate, key: tls.key };
+
+    const failure = await failureOf(connect(server).listKeys({}));
+
+    expect(failure.code).toBe(status.UNAVAILABLE);
+    expect(rpc.refusals[0]?.reason).toBe('INVALID_PURPOSE');
+  });
+
+  test('with a certificate that names nobody', async () => {
+    const nobody = authority.issue('nobody', { subject: '/O=org', usage: 'clientAuth' });
+
+    const failure = await failureOf(connect(nobody).listKeys({}));
+
+    expect(failure.code).toBe(status.UNAVAILABLE);
+    expect(rpc.refusals[0]).toMatchObject({
+      reason: 'the certificate names no client',
+      peer: expect.stringMatching(/^127\.0\.0\.1:\d+$/),
+    });
+  });
+
+  test('with TLS 1.2', async () => {
+    await shakeHands({ maxVersion: 'TLSv1.2' });
+
+    expect(rpc.refusals[0]?.reason).toBe('ERR_SSL_UNSUPPORTED_PROTOCOL');
+  });
+
+  test.each([
+    ['without ALPN', []],
+    ['for HTTP/1.1', ['http/1.1']],
+  ])('%s', async (_, ALPNProtocols) => {
+    await shakeHands({ ALPNProtocols });
+
+    expect(rpc.refusals).toHaveLength(1);
+  });
+
+  test('without TLS', async () => {
+    const socket = connectTcp(port(), '127.0.0.1');
+
+    socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    await closed(socket);
+
+    expect(rpc.refusals).toHaveLength(1);
+  });
+});
+
+test('refused connections leave the others alone', async () => {
+  const client = connect(right);
+  await client.listKeys({});
+
+  for (let count = 0; count < 5; count += 1) await shakeHands({ maxVersion: 'TLSv1.2' });
+
+  await expect(client.listKeys({})).resolves.toBeDefined();
+  expect(rpc.refusals).toHaveLength(1);
+});
+
+describe('a TLS listener does not open', () => {
+  const open = async (files: Partial<TlsFiles>) => {
+    const opening = rpc.server.listen({
+      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      identity: { kind: 'certificate', tls: { ...tls, ...files } },
+    });
+    return opening.then(
+      () => 'it opened',
+      (error: unknown) => (error instanceof ListenerError ? error.message : error),
+    );
+  };
+
+  test.each(['certificate', 'key', 'clientCa'] as const)('without its %s', async (file) => {
+    expect(await open({ [file]: '/nonexistent/file.pem' })).toContain('/nonexistent/file.pem');
+  });
+
+  test('with the key of another certificate', async () => {
+    expect(await open({ key: right.key })).toContain(right.key);
+  });
+
+  test('with authorities that are none', async () => {
+    const empty = join(folder, 'empty.pem');
+    writeFileSync(empty, '');
+
+    expect(await open({ clientCa: empty })).toContain(empty);
+  });
+});

@@ -1,0 +1,74 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Paths of PEM files. */
+export interface KeyPair {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+export interface CertificateOptions {
+  /** As openssl's `-subj` wants it, for instance `/CN=shop`. */
+  readonly subject: string;
+  /** As openssl's `subjectAltName` wants it, for instance `DNS:localhost,IP:127.0.0.1`. */
+  readonly names?: string;
+  readonly usage: 'clientAuth' | 'serverAuth';
+}
+
+export interface Authority extends KeyPair {
+  issue(name: string, options: CertificateOptions): KeyPair;
+}
+
+const VALID_DAYS = '2';
+
+/** Makes a certificate authority of its own with the openssl program. */
+export function createAuthority(folder: string, name = 'ca'): Authority {
+  const authority = make(folder, name, `/CN=${name}`, [
+    'basicConstraints = critical, CA:true',
+    'keyUsage = critical, keyCertSign',
+  ]);
+  return {
+    ...authority,
+    issue: (leaf, { subject, names, usage }) =>
+      make(
+        folder,
+        leaf,
+        subject,
+        [
+          'basicConstraints = critical, CA:false',
+          `extendedKeyUsage = ${usage}`,
+          ...(names === undefined ? [] : [`subjectAltName = ${names}`]),
+        ],
+        authority,
+      ),
+  };
+}
+
+function make(
+  folder: string,
+  name: string,
+  subject: string,
+  extensions: readonly string[],
+  issuer?: KeyPair,
+): KeyPair {
+  const [certificate, key, config] = ['pem', 'key', 'cnf'].map((suffix) =>
+    join(folder, `${name}.${suffix}`),
+  ) as [string, string, string];
+  // Without a configuration of its own, openssl would add what the machine's says.
+  writeFileSync(
+    config,
+    ['[req]', 'distinguished_name = dn', '[dn]', '[v3]', ...extensions].join('\n'),
+  );
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-days', VALID_DAYS, '-config', config, '-extensions', 'v3'],
+      ...['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc', '-utf8'],
+      ...['-subj', subject, '-keyout', key, '-out', certificate],
+      ...(issuer ? ['-CA', issuer.certificate, '-CAkey', issuer.key] : []),
+    ],
+    { stdio: 'pipe' },
+  );
+  return { certificate, key };
+}

@@ -1,0 +1,96 @@
+import {
+  type ChannelCredentials,
+  credentials,
+  type Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
+import type { ErrorReason } from '../../src/domain/errors.ts';
+import type { CreateKeyRequest } from '../../src/generated/sigild/v1/CreateKeyRequest.ts';
+import type { CreateKeyResponse__Output } from '../../src/generated/sigild/v1/CreateKeyResponse.ts';
+import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.ts';
+import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKeyResponse.ts';
+import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
+import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
+import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
+import type { SignResponse__Output } from '../../src/generated/sigild/v1/SignResponse.ts';
+import type { VerifyRequest } from '../../src/generated/sigild/v1/VerifyRequest.ts';
+import type { VerifyResponse__Output } from '../../src/generated/sigild/v1/VerifyResponse.ts';
+import { googleRpc, v1 } from '../../src/rpc/proto.ts';
+
+/** The API as plain promises; each call has a deadline of 5 s unless told otherwise. */
+export interface TestClient {
+  createKey(request: CreateKeyRequest): Promise<CreateKeyResponse__Output>;
+  getKey(request: GetKeyRequest): Promise<GetKeyResponse__Output>;
+  listKeys(request: ListKeysRequest): Promise<ListKeysResponse__Output>;
+  sign(request: SignRequest): Promise<SignResponse__Output>;
+  verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
+  close(): void;
+}
+
+export function connectClient(
+  address: string,
+  channel: ChannelCredentials = credentials.createInsecure(),
+  deadlineMs = 5_000,
+): TestClient {
+  const keys = new v1.KeyService(address, channel);
+  const signing = new v1.SigningService(address, channel);
+  const options = () => ({ deadline: Date.now() + deadlineMs });
+  return {
+    createKey: (request) => promise((done) => keys.createKey(request, options(), done)),
+    getKey: (request) => promise((done) => keys.getKey(request, options(), done)),
+    listKeys: (request) => promise((done) => keys.listKeys(request, options(), done)),
+    sign: (request) => promise((done) => signing.sign(request, options(), done)),
+    verify: (request) => promise((done) => signing.verify(request, options(), done)),
+    close: () => {
+      keys.close();
+      signing.close();
+    },
+  };
+}
+
+type Callback<Response> = (error: ServiceError | null, response?: Response) => void;
+
+function promise<Response>(call: (done: Callback<Response>) => void): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    call((error, response) => (error ? reject(error) : resolve(response as Response)));
+  });
+}
+
+/** What an error of the API says of itself. */
+export interface ErrorDetails {
+  readonly code: number;
+  readonly reason: ErrorReason | undefined;
+  readonly fields: readonly string[];
+  readonly retryDelayMs: number | undefined;
+  readonly message: string;
+}
+
+/** The details of a call's failure. @throws {Error} when it did not fail */
+export async function failureOf(call: Promise<unknown>): Promise<ErrorDetails> {
+  const error = await call.then(
+    () => {
+      throw new Error('the call did not fail');
+    },
+    (failure: ServiceError) => failure,
+  );
+  return { code: error.code, message: error.details, ...detailsOf(error.metadata) };
+}
+
+function detailsOf(metadata: Metadata): Omit<ErrorDetails, 'code' | 'message'> {
+  const [bytes] = metadata.get('grpc-status-details-bin');
+  const details = Buffer.isBuffer(bytes) ? googleRpc.Status.deserialize(bytes).details : [];
+  const found = new Map(
+    details.map((any) => [any.type_url?.split('.').at(-1), any.value as Buffer]),
+  );
+  const info = found.get('ErrorInfo');
+  const request = found.get('BadRequest');
+  const retry = found.get('RetryInfo');
+  const delay = retry && googleRpc.RetryInfo.deserialize(retry).retryDelay;
+  return {
+    reason: info && (googleRpc.ErrorInfo.deserialize(info).reason as ErrorReason),
+    fields: request
+      ? googleRpc.BadRequest.deserialize(request).fieldViolations.map((field) => field.field ?? '')
+      : [],
+    retryDelayMs: delay && Number(delay.seconds ?? 0) * 1_000 + (delay.nanos ?? 0) / 1e6,
+  };
+}

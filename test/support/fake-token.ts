@@ -1,0 +1,227 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
+import { groupByName, type Key, type KeyVersion } from '../../src/domain/key.ts';
+import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
+import { decodeVersionId } from '../../src/domain/version-id.ts';
+import { untilAborted } from '../../src/service/deadline.ts';
+import type { NewKey, Token } from '../../src/service/ports.ts';
+
+interface StoredKey {
+  readonly version: KeyVersion;
+  readonly value: Buffer;
+}
+
+type Method = keyof Token;
+
+const CREATE_TIME_BYTES = 6;
+
+/** A token in memory that makes real MACs and fails as a test tells it to. */
+export class FakeToken implements Token {
+  /** How often each method got past its signal. */
+  readonly calls: Record<Method, number> = {
+    findKey: 0,
+    listKeys: 0,
+    createKey: 0,
+    sign: 0,
+    verify: 0,
+    probe: 0,
+  };
+  /** False: every call fails with TOKEN_UNAVAILABLE. */
+  isAvailable = true;
+  /** How long a call keeps its session. */
+  latencyMs = 0;
+  /** How many calls may wait while the token is held. */
+  maxWaiting = Number.POSITIVE_INFINITY;
+  /** How many versions there is room for. */
+  capacity = Number.POSITIVE_INFINITY;
+  readonly unsupported = new Set<Algorithm>();
+  readonly #stored = new Map<string, StoredKey>();
+  readonly #failures = new Map<Method, unknown[]>();
+  #released: Promise<void> | undefined;
+  #waiting = 0;
+  #isClosed = false;
+
+  /** The next calls of a method fail, one with each error; undefined lets one pass. */
+  failNext(method: Method, ...errors: readonly unknown[]): void {
+    this.#failures.set(method, [...(this.#failures.get(method) ?? []), ...errors]);
+  }
+
+  /** Keeps every call waiting, as a token does that hangs, until the returned function is called. */
+  hold(): () => void {
+    let release: () => void = () => undefined;
+    this.#released = new Promise((resolve) => {
+      release = resolve;
+    });
+    return () => {
+      this.#released = undefined;
+      release();
+    };
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Every call from now on fails with SHUTTING_DOWN. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** Puts a key there that another tool could have made. */
+  writeKey(name: string, value: Buffer, algorithm: Algorithm = 'HMAC_SHA256', version = 1): void {
+    const id = randomBytes(16).toString('hex');
+    const unknown = {
+      sensitive: true,
+      extractable: false,
+      alwaysSensitive: undefined,
+      neverExtractable: undefined,
+      local: false,
+    };
+    this.#store(
+      {
+        ...{ key: name, version, id, algorithm, state: 'ACTIVE' },
+        ...{ createTimeMs: undefined, attributes: unknown },
+      },
+      value,
+    );
+  }
+
+  /** Changes a version's state behind the back of whoever uses the token. */
+  setState(id: string, state: KeyState): void {
+    const stored = this.#stored.get(id);
+    if (stored) this.#store({ ...stored.version, state }, stored.value);
+  }
+
+  /** Destroys a version behind the back of whoever uses the token. */
+  remove(id: string): void {
+    this.#stored.delete(id);
+  }
+
+  findKey(name: string, signal: AbortSignal): Promise<Key | undefined> {
+    return this.#run('findKey', signal, () => this.#keys().find((key) => key.name === name));
+  }
+
+  listKeys(signal: AbortSignal): Promise<readonly Key[]> {
+    return this.#run('listKeys', signal, () => this.#keys());
+  }
+
+  createKey(wanted: NewKey, signal: AbortSignal): Promise<Key> {
+    return this.#run('createKey', signal, () => {
+      const id = Buffer.from(wanted.id).toString('hex');
+      const found = this.#keys().find((key) => key.name === wanted.name);
+      if (found?.versions.some((version) => isRepeated(version.id, id))) return found;
+      if (found) throw failure('KEY_ALREADY_EXISTS', `key ${wanted.name} exists`);
+      this.#assertSupported(wanted.algorithm);
+      if (this.#stored.size >= this.capacity) throw failure('TOKEN_FULL', 'the token is full');
+      return { name: wanted.name, versions: [this.#generate(wanted, id)] };
+    });
+  }
+
+  sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#run('sign', signal, () => {
+      const stored = this.#usable(version, maySign);
+      return mac(stored, data);
+    });
+  }
+
+  verify(
+    versions: readonly KeyVersion[],
+    data: Uint8Array,
+    signature: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<KeyVersion | undefined> {
+    return this.#run('verify', signal, () =>
+      versions.find((version) => {
+        const expected = mac(this.#usable(version, mayVerify), data);
+        return expected.byteLength === signature.byteLength && timingSafeEqual(expected, signature);
+      }),
+    );
+  }
+
+  probe(signal: AbortSignal): Promise<void> {
+    return this.#run('probe', signal, () => undefined);
+  }
+
+  async #run<Result>(method: Method, signal: AbortSignal, work: () => Result): Promise<Result> {
+    signal.throwIfAborted();
+    this.calls[method] += 1;
+    this.#assertOpen();
+    const error = this.#failures.get(method)?.shift();
+    if (error !== undefined) throw error;
+    await this.#session(signal);
+    this.#assertOpen();
+    return work();
+  }
+
+  async #session(signal: AbortSignal): Promise<void> {
+    if (this.#released !== undefined) {
+      if (this.#waiting >= this.maxWaiting) throw failure('POOL_SATURATED', 'too many calls wait');
+      this.#waiting += 1;
+      await untilAborted(this.#released, signal).finally(() => {
+        this.#waiting -= 1;
+      });
+    }
+    if (this.latencyMs > 0) await untilAborted(pause(this.latencyMs), signal);
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw failure('SHUTTING_DOWN', 'the token is closed');
+    if (!this.isAvailable) throw failure('TOKEN_UNAVAILABLE', 'the token cannot be reached');
+  }
+
+  #assertSupported(algorithm: Algorithm): void {
+    if (!this.unsupported.has(algorithm)) return;
+    throw failure('ALGORITHM_UNSUPPORTED', `the token lacks ${algorithm}`);
+  }
+
+  #usable(version: KeyVersion, mayUse: (state: KeyState) => boolean): StoredKey {
+    const stored = this.#stored.get(version.id);
+    if (!stored) throw failure('KEY_NOT_FOUND', `key ${version.key} is not on the token`);
+    this.#assertSupported(stored.version.algorithm);
+    if (mayUse(stored.version.state)) return stored;
+    throw failure('KEY_STATE_FORBIDS', `key ${version.key} is ${stored.version.state}`);
+  }
+
+  #generate({ name, algorithm, id }: NewKey, hexId: string): KeyVersion {
+    const { version = 1, createTimeMs } = decodeVersionId(id) ?? {};
+    const proven = {
+      sensitive: true,
+      extractable: false,
+      alwaysSensitive: true,
+      neverExtractable: true,
+      local: true,
+    };
+    return this.#store(
+      {
+        ...{ key: name, version, id: hexId, algorithm, state: 'ACTIVE' },
+        ...{ createTimeMs, attributes: proven },
+      },
+      randomBytes(ALGORITHMS[algorithm].keyBytes),
+    );
+  }
+
+  #store(version: KeyVersion, value: Buffer): KeyVersion {
+    this.#stored.set(version.id, { version, value });
+    return version;
+  }
+
+  #keys(): Key[] {
+    return groupByName([...this.#stored.values()].map(({ version }) => version));
+  }
+}
+
+/** Whether two ids differ in their time alone. */
+function isRepeated(one: string, other: string): boolean {
+  return one.slice(2 * CREATE_TIME_BYTES) === other.slice(2 * CREATE_TIME_BYTES);
+}
+
+function mac({ version, value }: StoredKey, data: Uint8Array): Buffer {
+  const hash = version.algorithm.replace('HMAC_', '').toLowerCase();
+  return createHmac(hash, value).update(data).digest();
+}
+
+function failure(reason: ErrorReason, message: string): SigildError {
+  return new SigildError(reason, message);
+}

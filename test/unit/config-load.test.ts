@@ -1,0 +1,306 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { load, MINIMAL, problemsOf } from '../support/config-file.ts';
+
+/** The minimal configuration with its token's label or PIN file written in another way. */
+function withToken(change: { readonly label?: string; readonly pinFile?: string }): string {
+  return MINIMAL.replace('label: prod', change.label ?? 'label: prod').replace(
+    'pinFile: /etc/sigild/pin',
+    change.pinFile ?? 'pinFile: /etc/sigild/pin',
+  );
+}
+
+/** The minimal configuration with another listener. */
+function withListener(listener: string): string {
+  return MINIMAL.replace('- unix: /run/sigild/sigild.sock\n    client: backend', `- ${listener}`);
+}
+
+describe('a right configuration', () => {
+  test('has every default in its place', () => {
+    const config = load(MINIMAL);
+
+    expect(config).toEqual({
+      token: {
+        module: '/usr/lib/module.so',
+        selector: { label: 'prod' },
+        pin: { file: '/etc/sigild/pin', credential: false },
+        hosts: 2,
+        sessionsPerHost: 4,
+        startTimeoutMs: 15_000,
+        callTimeoutMs: 5_000,
+        adopt: [],
+      },
+      algorithms: ['HMAC_SHA224', 'HMAC_SHA256', 'HMAC_SHA384', 'HMAC_SHA512'],
+      listeners: [
+        {
+          address: { kind: 'unix', path: '/run/sigild/sigild.sock', mode: 0o660, group: undefined },
+          identity: { kind: 'client', client: 'backend', plaintext: false },
+        },
+      ],
+      clients: [{ name: 'backend', grants: [{ keys: ['*'], operations: ['sign'] }] }],
+      keys: { refreshIntervalMs: 10_000, lookupTimeoutMs: 30_000 },
+      limits: {
+        maxDataBytes: 1_048_576,
+        maxWaiting: 1_024,
+        maxInFlight: 4_096,
+        maxInFlightPerClient: 2_048,
+        defaultDeadlineMs: 5_000,
+      },
+      health: { intervalMs: 1_000, timeoutMs: 2_000 },
+      shutdown: { drainTimeoutMs: 10_000 },
+      log: { level: 'info' },
+    });
+  });
+
+  test('keeps the defaults of a section beside what it sets', () => {
+    const config = load(`${MINIMAL}health: { intervalMs: 500 }\n`);
+
+    expect(config.health).toEqual({ intervalMs: 500, timeoutMs: 2_000 });
+  });
+
+  test('enables HMAC_SHA1 where it is listed', () => {
+    const config = load(`${MINIMAL}algorithms: [HMAC_SHA1]\n`);
+
+    expect(config.algorithms).toEqual(['HMAC_SHA1']);
+  });
+
+  test.each([
+    ['serial: "00123456"', { serial: '00123456' }],
+    ['uri: "pkcs11:token=prod;model=SoftHSM%20v2"', { label: 'prod', model: 'SoftHSM v2' }],
+  ])('selects a token by %s', (label, selector) => {
+    const config = load(withToken({ label }));
+
+    expect(config.token.selector).toEqual(selector);
+  });
+
+  test('finds a credential below $CREDENTIALS_DIRECTORY', () => {
+    const text = withToken({ pinFile: 'pinCredential: pin' });
+
+    const config = load(text, { CREDENTIALS_DIRECTORY: '/run/credentials/sigild.service' });
+
+    expect(config.token.pin).toEqual({
+      file: '/run/credentials/sigild.service/pin',
+      credential: true,
+    });
+  });
+
+  test.each([
+    [
+      '{ unix: /s, mode: "0600", group: 27, client: backend }',
+      { kind: 'unix', path: '/s', mode: 0o600, group: 27 },
+    ],
+    [
+      '{ unix: /s, mode: "660", group: web, client: backend }',
+      { kind: 'unix', path: '/s', mode: 0o660, group: 'web' },
+    ],
+    [
+      '{ tcp: "[::1]:7400", plaintext: true, client: backend }',
+      { kind: 'tcp', host: '::1', port: 7400 },
+    ],
+    ['{ systemd: sigild.socket, client: backend }', { kind: 'systemd', name: 'sigild.socket' }],
+  ])('listens on %s', (listener, address) => {
+    const config = load(withListener(listener));
+
+    expect(config.listeners[0]?.address).toEqual(address);
+  });
+
+  test.each([
+    ['{ unix: /s, client: backend }', { kind: 'client', client: 'backend', plaintext: false }],
+    [
+      '{ tcp: 127.0.0.1:0, plaintext: true, client: backend }',
+      { kind: 'client', client: 'backend', plaintext: true },
+    ],
+    [
+      '{ tcp: 0.0.0.0:7443, tls: { certificate: /c, key: /k, clientCa: /a } }',
+      { kind: 'certificate', tls: { certificate: '/c', key: '/k', clientCa: '/a' } },
+    ],
+    [
+      '{ systemd: x, tls: { certificate: /c, key: /k, clientCa: /a } }',
+      { kind: 'certificate', tls: { certificate: '/c', key: '/k', clientCa: '/a' } },
+    ],
+  ])('knows who connects to %s', (listener, identity) => {
+    const config = load(withListener(listener));
+
+    expect(config.listeners[0]?.identity).toEqual(identity);
+  });
+});
+
+describe('a wrong configuration', () => {
+  test('is told of all at once, in the order of the file', () => {
+    const problems = problemsOf(`token:
+  modul: /usr/lib/module.so
+  label: prod
+  serial: 123456
+  pinFile: pin
+  hosts: 17
+listeners:
+  - tcp: 0.0.0.0:7400
+    plaintext: true
+    client: nobody
+  - unix: /run/sigild.sock
+    mode: 0660
+    client: backend
+clients:
+  - name: backend
+    grants:
+      - keys: ["a b"]
+        operations: [sing]
+log: { level: loud }
+`);
+
+    expect(problems).toEqual([
+      'FILE:2:3: token.module: is missing: must be an absolute path',
+      'FILE:2:3: token.modul: unknown key; allowed here: module, label, serial, uri, pinFile, ' +
+        'pinCredential, hosts, sessionsPerHost, startTimeoutMs, callTimeoutMs, adopt',
+      'FILE:2:3: token: needs exactly one of label, serial, uri; it has label, serial',
+      'FILE:4:11: token.serial: must be text of 1 to 16 bytes without control characters ' +
+        '(in quotes when it looks like a number)',
+      'FILE:5:12: token.pinFile: must be an absolute path',
+      'FILE:6:10: token.hosts: must be an integer from 1 to 16',
+      'FILE:8:10: listeners[0].tcp: plaintext is for loopback addresses, 127.0.0.0/8 and ::1; ' +
+        'elsewhere use tls',
+      'FILE:10:13: listeners[0].client: no entry of clients has this name: who connects here ' +
+        'could do nothing',
+      'FILE:12:11: listeners[1].mode: must be three octal digits in quotes, for instance "0660"',
+      'FILE:17:16: clients[0].grants[0].keys[0]: must be a pattern: 1 to 63 characters of ' +
+        '[A-Za-z0-9._-], with * for any number of characters',
+      'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, getKey, ' +
+        'listKeys, sign, verify',
+      'FILE:19:15: log.level: must be one of silent, fatal, error, warn, info, debug, trace',
+    ]);
+  });
+
+  test.each([
+    ['an open bracket', 'token: [', /^FILE:1:\d+: YAML: Flow sequence/],
+    [
+      'a key that is there twice',
+      'token: 1\ntoken: 2\n',
+      /^FILE:2:1: YAML: Map keys must be unique$/,
+    ],
+    ['a tab that indents', 'token:\n\tlabel: x\n', /^FILE:2:1: YAML: Tabs are not allowed/],
+    ['a second document', 'a: 1\n---\nb: 2\n', /^FILE:2:1: YAML: /],
+    ['a tag that nobody knows', 'token: !secret x\n', /^FILE:1:8: YAML: Unresolved tag/],
+    ['a key that is a map', '? { a: 1 }\n: 2\n', /^FILE:1:3: YAML: /],
+    ['an alias', 'a: &x 1\nb: *x\n', /^FILE:2:4: YAML: aliases are not allowed/],
+  ])('is told of %s', (_, text, problem) => {
+    const problems = problemsOf(text);
+
+    expect(problems).toEqual([expect.stringMatching(problem)]);
+  });
+
+  test.each([
+    ['an empty text', ''],
+    ['a comment', '# nothing\n'],
+    ['a word', 'sigild'],
+    ['a list', '- token'],
+  ])('is told that %s is no configuration', (_, text) => {
+    const problems = problemsOf(text);
+
+    expect(problems).toEqual([
+      expect.stringMatching(/^FILE:1:1: configuration: must be a map of token, algorithms, /),
+    ]);
+  });
+
+  test.each(['__proto__', 'constructor', 'toString', '"a b"', '"a\\nb"'])(
+    'is told of the unknown key %s on one line',
+    (key) => {
+      const problems = problemsOf(`${MINIMAL}${key}: 1\n`);
+
+      expect(problems).toHaveLength(1);
+      expect(problems[0]).toMatch(/^FILE:13:1: [^\n]+: unknown key; allowed here: token, .+$/);
+    },
+  );
+
+  test.each([
+    ['uri: "pkcs11:slot-id=3"', 'slot-id is refused: slot numbers change'],
+    ['uri: "pkcs11:token=prod?pin-value=1234"', 'pin-value is refused: a PIN has no place'],
+    ['label: ""', 'must be text of 1 to 32 bytes'],
+    [`label: ${'é'.repeat(17)}`, 'must be text of 1 to 32 bytes'],
+    ['hosts: 1', 'token: needs exactly one of label, serial, uri; it has none'],
+  ])('names no token: %s', (label, problem) => {
+    const problems = problemsOf(withToken({ label }));
+
+    expect(problems).toEqual([expect.stringContaining(problem)]);
+    expect(problems[0]).not.toContain('1234');
+  });
+
+  test.each([
+    ['pinCredential: pin', '$CREDENTIALS_DIRECTORY is not set'],
+    ['pinCredential: ../pin', 'must be the name of a systemd credential'],
+    ['pin: "1234"', 'needs exactly one of pinFile, pinCredential; it has none'],
+  ])('has no PIN: %s', (pinFile, problem) => {
+    const problems = problemsOf(withToken({ pinFile }));
+
+    expect(problems).toContainEqual(expect.stringContaining(problem));
+    expect(problems.join()).not.toContain('1234');
+  });
+
+  test.each([
+    ['{ client: backend }', 'needs exactly one of unix, tcp, systemd; it has none'],
+    [
+      '{ unix: /s, tcp: 127.0.0.1:1, client: backend, plaintext: true }',
+      'needs exactly one of unix, tcp, systemd; it has unix, tcp',
+    ],
+    ['{ unix: /s }', 'needs exactly one of client, tls; it has none'],
+    ['{ unix: s, client: backend }', 'listeners[0].unix: must be an absolute path'],
+    [`{ unix: /${'s'.repeat(107)}, client: backend }`, 'must have at most 107 bytes'],
+    ['{ unix: /s, client: backend, mode: "0999" }', 'must be three octal digits'],
+    ['{ unix: /s, client: backend, group: -1 }', "must be a group's name or number"],
+    [
+      '{ unix: /s, tls: { certificate: /c, key: /k, clientCa: /a } }',
+      'a listener with unix has no TLS',
+    ],
+    ['{ unix: /s, client: backend, plaintext: true }', 'plaintext: is for TCP without tls alone'],
+    ['{ tcp: 127.0.0.1:1, client: backend }', 'listeners[0].client: on TCP needs plaintext: true'],
+    ['{ tcp: localhost:1, client: backend, plaintext: true }', 'must be an IP address and a port'],
+    ['{ tcp: "[::]:1", client: backend, plaintext: true }', 'plaintext is for loopback addresses'],
+    ['{ tcp: 127.0.0.1:1, client: backend, plaintext: false }', 'must be true or left out'],
+    [
+      '{ tcp: 127.0.0.1:1, plaintext: true, tls: { certificate: /c, key: /k, clientCa: /a } }',
+      'plaintext: is for TCP without tls alone',
+    ],
+    [
+      '{ tcp: 0.0.0.0:1, mode: "0660", tls: { certificate: /c, key: /k, clientCa: /a } }',
+      'only a listener with unix has a mode',
+    ],
+    ['{ systemd: x, group: web, client: backend }', 'only a listener with unix has a group'],
+    ['{ systemd: "a:b", client: backend }', 'FileDescriptorName'],
+    ['{ unix: /s, client: backend }\n  - { unix: /s, client: backend }', 'an earlier listener'],
+  ])('has a listener that it cannot have: %s', (listener, problem) => {
+    const problems = problemsOf(withListener(listener));
+
+    expect(problems).toContainEqual(expect.stringContaining(problem));
+  });
+
+  test('has two clients of one name', () => {
+    const problems = problemsOf(
+      `${MINIMAL}  - name: backend\n    grants: [{ keys: [a], operations: [sign] }]\n`,
+    );
+
+    expect(problems).toEqual([
+      'FILE:13:11: clients[1].name: an earlier client has this name; join their grants',
+    ]);
+  });
+
+  test.each(['listeners', 'clients'])('has no %s', (key) => {
+    const text = MINIMAL.replace(new RegExp(`^${key}:\\n( .*\\n)+`, 'm'), `${key}: []\n`);
+
+    const problems = problemsOf(text);
+
+    expect(problems).toEqual([expect.stringContaining(`${key}: must be a list of at least one`)]);
+  });
+
+  test('allows no algorithm', () => {
+    const problems = problemsOf(`${MINIMAL}algorithms: []\n`);
+
+    expect(problems).toEqual(['FILE:13:13: algorithms: must be a list of at least one algorithm']);
+  });
+
+  test('is a file that is not there, and its message names the file', () => {
+    const file = join(tmpdir(), 'sigild-no-such-folder', 'config.yaml');
+
+    expect(() => loadConfig(file, {})).toThrow(`${file}: cannot be read: ENOENT`);
+  });
+});

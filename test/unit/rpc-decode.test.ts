@@ -1,0 +1,175 @@
+import { describe, expect, test } from 'vitest';
+import { SigildError } from '../../src/domain/errors.ts';
+import {
+  decodeCreateKeyRequest,
+  decodeGetKeyRequest,
+  decodeListKeysRequest,
+  decodeSignRequest,
+  decodeVerifyRequest,
+  encodePageToken,
+} from '../../src/rpc/decode.ts';
+import { v1 } from '../../src/rpc/proto.ts';
+
+const data = Buffer.from('data');
+
+/** What a call throws: its reason and the fields that it names. */
+function failureOf(call: () => unknown): { reason: string; fields: string[] } {
+  try {
+    call();
+  } catch (error) {
+    if (!(error instanceof SigildError)) throw error;
+    return { reason: error.reason, fields: error.violations.map(({ field }) => field) };
+  }
+  throw new Error('it did not fail');
+}
+
+/** What the wire makes of a request, however wrong its fields are named or typed. */
+function overTheWire<Output>(
+  message: { serialize(request: never): Buffer; deserialize(bytes: Buffer): Output },
+  request: object,
+): Output {
+  return message.deserialize(message.serialize(request as never));
+}
+
+describe('a request to sign', () => {
+  test('becomes an item whose absent version stays absent', () => {
+    const item = decodeSignRequest(overTheWire(v1.SignRequest, { key: 'shop', data }));
+
+    expect(item).toEqual({ key: 'shop', version: undefined, data });
+  });
+
+  test('may carry no bytes, which is not the same as no data', () => {
+    const request = overTheWire(v1.SignRequest, { key: 'shop', data: Buffer.alloc(0) });
+
+    expect(decodeSignRequest(request).data).toHaveLength(0);
+  });
+
+  test.each([
+    ['absent data', {}],
+    ['a misspelt field', { dta: data }],
+    ['null', { data: null }],
+  ])('is refused with %s', (_, fields) => {
+    const request = overTheWire(v1.SignRequest, { key: 'shop', ...fields });
+
+    const failure = failureOf(() => decodeSignRequest(request));
+
+    expect(failure).toEqual({ reason: 'DATA_MISSING', fields: ['data'] });
+  });
+
+  test.each([[undefined], [''], ['-shop'], ['a/b'], ['shop '], ['ü'], ['a'.repeat(64)]])(
+    'is refused with the key name %j',
+    (key) => {
+      const failure = failureOf(() =>
+        decodeSignRequest({ ...(key !== undefined && { key }), data }),
+      );
+
+      expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['key'] });
+    },
+  );
+
+  test.each([0, 0x10_0000, 0xffff_ffff])('is refused with version %i', (version) => {
+    const failure = failureOf(() => decodeSignRequest({ key: 'shop', version, data }));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['version'] });
+  });
+
+  test.each([1, 0xf_ffff])('may name version %i', (version) => {
+    expect(decodeSignRequest({ key: 'shop', version, data }).version).toBe(version);
+  });
+});
+
+describe('a request to verify', () => {
+  test('may carry an empty signature, which is just not valid', () => {
+    const request = overTheWire(v1.VerifyRequest, {
+      key: 'shop',
+      data,
+      signature: Buffer.alloc(0),
+    });
+
+    expect(decodeVerifyRequest(request)).toMatchObject({ data, signature: Buffer.alloc(0) });
+  });
+
+  test('is refused without a signature', () => {
+    const failure = failureOf(() => decodeVerifyRequest({ key: 'shop', data }));
+
+    expect(failure).toEqual({ reason: 'SIGNATURE_MISSING', fields: ['signature'] });
+  });
+
+  test('is refused without data', () => {
+    const failure = failureOf(() => decodeVerifyRequest({ key: 'shop', signature: data }));
+
+    expect(failure.reason).toBe('DATA_MISSING');
+  });
+});
+
+describe('a request to create a key', () => {
+  test('becomes an item', () => {
+    const request = { key: 'shop', algorithm: 'HMAC_SHA256', requestId: 'a b~' };
+
+    const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
+
+    expect(item).toEqual(request);
+  });
+
+  test('takes an empty request_id for none', () => {
+    const item = decodeCreateKeyRequest({ key: 'shop', algorithm: 'HMAC_SHA1', requestId: '' });
+
+    expect(item.requestId).toBeUndefined();
+  });
+
+  test.each([
+    ['no algorithm', {}],
+    ['the unspecified one', { algorithm: 'ALGORITHM_UNSPECIFIED' }],
+    ['one that a newer client knows', { algorithm: 77 }],
+  ])('is refused with %s', (_, fields) => {
+    const request = overTheWire(v1.CreateKeyRequest, { key: 'shop', ...fields });
+
+    const failure = failureOf(() => decodeCreateKeyRequest(request));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['algorithm'] });
+  });
+
+  test.each(['a'.repeat(129), 'a\nb', 'ü', '\0'])(
+    'is refused with the request_id %j',
+    (requestId) => {
+      const request = { key: 'shop', algorithm: 'HMAC_SHA256', requestId } as const;
+
+      const failure = failureOf(() => decodeCreateKeyRequest(request));
+
+      expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['request_id'] });
+    },
+  );
+});
+
+test('a request for a key becomes its name and version', () => {
+  const request = overTheWire(v1.GetKeyRequest, { key: 'shop', version: 3 });
+
+  expect(decodeGetKeyRequest(request)).toEqual({ key: 'shop', version: 3 });
+});
+
+describe('a request to list keys', () => {
+  test('starts at the first page, of 100 keys, unless it says otherwise', () => {
+    expect(decodeListKeysRequest({})).toEqual({ pageSize: 100, after: undefined });
+  });
+
+  test('goes on where the page before ended', () => {
+    const request = { pageSize: 1_000, pageToken: encodePageToken('shop') };
+
+    expect(decodeListKeysRequest(request)).toEqual({ pageSize: 1_000, after: 'shop' });
+  });
+
+  test.each([-1, 1_001, 2_147_483_647])('is refused with the page_size %i', (pageSize) => {
+    const failure = failureOf(() => decodeListKeysRequest({ pageSize }));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['page_size'] });
+  });
+
+  test.each(['!', 'shop', `${encodePageToken('shop')}=`, encodePageToken('a b'), 'c2hvcA\n'])(
+    'is refused with the page_token %j',
+    (pageToken) => {
+      const failure = failureOf(() => decodeListKeysRequest({ pageToken }));
+
+      expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['page_token'] });
+    },
+  );
+});

@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest';
+import type { Key, KeyVersion } from '../../src/domain/key.ts';
+import {
+  encodeKey,
+  encodePage,
+  encodeSignature,
+  encodeVerification,
+} from '../../src/rpc/encode.ts';
+import { v1 } from '../../src/rpc/proto.ts';
+
+const proven = {
+  sensitive: true,
+  extractable: false,
+  alwaysSensitive: true,
+  neverExtractable: true,
+  local: true,
+};
+
+function version(number: number, changes: Partial<KeyVersion> = {}): KeyVersion {
+  return {
+    key: 'shop',
+    version: number,
+    id: String(number).repeat(32),
+    algorithm: 'HMAC_SHA256',
+    state: 'ACTIVE',
+    createTimeMs: 1_700_000_000_123,
+    attributes: proven,
+    ...changes,
+  };
+}
+
+const key: Key = {
+  name: 'shop',
+  versions: [version(3, { state: 'SUSPENDED', algorithm: 'HMAC_SHA512' }), version(2), version(1)],
+};
+
+/** What a client reads: every field must have survived, none but the empty ones may be absent. */
+describe('over the wire', () => {
+  test('a signature keeps every field', () => {
+    const signature = Buffer.from('signature');
+
+    const bytes = v1.SignResponse.serialize(encodeSignature({ signature, version: version(2) }));
+
+    expect(v1.SignResponse.deserialize(bytes)).toEqual({
+      signature,
+      version: 2,
+      versionId: '2'.repeat(32),
+      algorithm: 'HMAC_SHA256',
+    });
+  });
+
+  test('a valid verification names the version', () => {
+    const bytes = v1.VerifyResponse.serialize(encodeVerification(version(2)));
+
+    expect(v1.VerifyResponse.deserialize(bytes)).toEqual({
+      valid: true,
+      version: 2,
+      versionId: '2'.repeat(32),
+    });
+  });
+
+  test('a verification that is not valid names none', () => {
+    const bytes = v1.VerifyResponse.serialize(encodeVerification(undefined));
+
+    expect(v1.VerifyResponse.deserialize(bytes)).toEqual({ valid: false });
+  });
+
+  test('a key keeps every field of every version', () => {
+    const bytes = v1.Key.serialize(encodeKey(key));
+
+    const wireVersion = (number: number) => ({
+      id: String(number).repeat(32),
+      version: number,
+      state: 'ACTIVE',
+      algorithm: 'HMAC_SHA256',
+      createTime: { seconds: 1_700_000_000, nanos: 123_000_000 },
+      attributes: proven,
+    });
+    expect(v1.Key.deserialize(bytes)).toEqual({
+      name: 'shop',
+      algorithm: 'HMAC_SHA512',
+      primaryVersion: 2,
+      versions: [
+        { ...wireVersion(3), state: 'SUSPENDED', algorithm: 'HMAC_SHA512' },
+        wireVersion(2),
+        wireVersion(1),
+      ],
+    });
+  });
+
+  test('an attribute that the token does not report stays absent', () => {
+    const attributes = { ...proven, sensitive: undefined, local: undefined };
+    const adopted = version(1, { createTimeMs: undefined, attributes });
+
+    const bytes = v1.Key.serialize(encodeKey({ name: 'shop', versions: [adopted] }));
+
+    const [wire] = v1.Key.deserialize(bytes).versions;
+    expect(wire).not.toHaveProperty('createTime');
+    expect(wire?.attributes).toEqual({
+      extractable: false,
+      alwaysSensitive: true,
+      neverExtractable: true,
+    });
+  });
+
+  test('one version of a key stands with the fields of the whole key', () => {
+    const bytes = v1.Key.serialize(encodeKey(key, [version(1)]));
+
+    const wire = v1.Key.deserialize(bytes);
+    expect(wire).toMatchObject({ algorithm: 'HMAC_SHA512', primaryVersion: 2 });
+    expect(wire.versions.map(({ version: number }) => number)).toEqual([1]);
+  });
+
+  test('a key without an ACTIVE version has the primary version 0', () => {
+    const suspended = { name: 'shop', versions: [version(1, { state: 'SUSPENDED' })] };
+
+    const bytes = v1.Key.serialize(encodeKey(suspended));
+
+    expect(v1.Key.deserialize(bytes).primaryVersion).toBe(0);
+  });
+
+  test('a page keeps its keys and its token', () => {
+    const bytes = v1.ListKeysResponse.serialize(encodePage({ keys: [key], nextAfter: 'shop' }));
+
+    const page = v1.ListKeysResponse.deserialize(bytes);
+    expect(page.keys.map(({ name }) => name)).toEqual(['shop']);
+    expect(page.nextPageToken).toBe(Buffer.from('shop').toString('base64url'));
+  });
+
+  test('the last page has an empty token', () => {
+    const bytes = v1.ListKeysResponse.serialize(encodePage({ keys: [], nextAfter: undefined }));
+
+    expect(v1.ListKeysResponse.deserialize(bytes)).toEqual({ keys: [], nextPageToken: '' });
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest';
+import { namePattern } from '../../src/domain/name-pattern.ts';
+import {
+  AccessPolicy,
+  type Grant,
+  keyNotFound,
+  OPERATIONS,
+  type Operation,
+} from '../../src/service/access-policy.ts';
+
+function grant(pattern: string, ...operations: readonly Operation[]): Grant {
+  return { keys: [namePattern(pattern)], operations };
+}
+
+function policyOf(grants: Readonly<Record<string, readonly Grant[]>>): AccessPolicy {
+  return new AccessPolicy(new Map(Object.entries(grants)));
+}
+
+const policy = policyOf({
+  signer: [grant('shop-*', 'sign')],
+  reader: [grant('*', 'listKeys', 'getKey'), grant('shop-eu', 'verify')],
+  empty: [],
+});
+
+describe('a client', () => {
+  test.each([
+    ['signer', 'sign', 'shop-eu'],
+    ['reader', 'getKey', 'anything'],
+    ['reader', 'verify', 'shop-eu'],
+  ] as const)('%s may %s with %s', (client, operation, key) => {
+    expect(() => policy.authorize(client, operation, key)).not.toThrow();
+  });
+
+  test.each([
+    ['signer', 'verify', 'shop-eu'],
+    ['signer', 'getKey', 'shop-eu'],
+    ['reader', 'verify', 'shop-us'],
+    ['reader', 'sign', 'shop-eu'],
+  ] as const)('%s sees but may not %s with %s', (client, operation, key) => {
+    expect(() => policy.authorize(client, operation, key)).toThrow(
+      expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
+    );
+  });
+
+  test.each([
+    ['signer', 'sign', 'shop'],
+    ['signer', 'getKey', 'other'],
+    ['empty', 'sign', 'shop-eu'],
+    ['stranger', 'sign', 'shop-eu'],
+    ['__proto__', 'sign', 'shop-eu'],
+  ] as const)(
+    '%s that may not see a key gets for %s with %s what a missing key gets',
+    (client, operation, key) => {
+      expect(() => policy.authorize(client, operation, key)).toThrow(
+        expect.objectContaining({ reason: 'KEY_NOT_FOUND', message: keyNotFound(key).message }),
+      );
+    },
+  );
+
+  test.each(['signer', 'empty', 'stranger'])(
+    '%s that may not create a key is told so whether or not it is there',
+    (client) => {
+      for (const key of ['shop-eu', 'other']) {
+        expect(() => policy.authorize(client, 'createKey', key)).toThrow(
+          expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
+        );
+      }
+    },
+  );
+
+  test('gets no operation on a key from a grant on another', () => {
+    const split = policyOf({ one: [grant('a', 'sign'), grant('b', 'verify')] });
+
+    expect(() => split.authorize('one', 'sign', 'a')).not.toThrow();
+    expect(() => split.authorize('one', 'sign', 'b')).toThrow();
+  });
+});
+
+describe('a list', () => {
+  test('shows the keys on which listKeys is granted, by any grant', () => {
+    const listable = policyOf({
+      one: [grant('a-*', 'listKeys'), grant('b', 'listKeys', 'sign'), grant('c', 'sign')],
+    }).listable('one');
+
+    expect(['a-1', 'b', 'c', 'd'].filter(listable)).toEqual(['a-1', 'b']);
+  });
+
+  test.each(['signer', 'empty', 'stranger'])('is denied to %s, who may list no key', (client) => {
+    expect(() => policy.listable(client)).toThrow(
+      expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
+    );
+  });
+});
+
+test('nothing but the five operations can be granted', () => {
+  expect(OPERATIONS).toEqual(['createKey', 'getKey', 'listKeys', 'sign', 'verify']);
+});

@@ -1,0 +1,311 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { SigildError } from '../../src/domain/errors.ts';
+import type { Key } from '../../src/domain/key.ts';
+import { untilAborted } from '../../src/service/deadline.ts';
+import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import { keyOf, keyVersion } from '../support/key-version.ts';
+
+const { signal } = new AbortController();
+
+/** A read that ends when a test says so, with what the test says. */
+interface Read<Result> {
+  readonly name: string;
+  answer(result: Result): Promise<void>;
+  fail(error: Error): Promise<void>;
+}
+
+/** A catalog over a token whose answers come one by one, and a clock that a test moves. */
+function startCatalog(lookupTimeoutMs = 1_000) {
+  const searches: Read<Key | undefined>[] = [];
+  const lists: Read<readonly Key[]>[] = [];
+  const ambiguous: string[] = [];
+  const clock = { nowMs: 1_000 };
+  const read = <Result>(name: string, reads: Read<Result>[], signal: AbortSignal) =>
+    untilAborted(
+      new Promise<Result>((resolve, reject) => {
+        reads.push({
+          name,
+          answer: (result) => settled(() => resolve(result)),
+          fail: (error) => settled(() => reject(error)),
+        });
+      }),
+      signal,
+    );
+  const settled = async (settle: () => void) => {
+    settle();
+    await new Promise(setImmediate);
+  };
+  const catalog = new KeyCatalog({
+    token: {
+      findKey: (name, signal) => read(name, searches, signal),
+      listKeys: (signal) => read('all', lists, signal),
+    },
+    lookupTimeoutMs,
+    onAmbiguous: (key, versions) => ambiguous.push(`${key.name} ${versions.join()}`),
+    now: () => {
+      clock.nowMs += 1;
+      return clock.nowMs;
+    },
+  });
+  return { catalog, searches, lists, ambiguous, clock };
+}
+
+function named(name: string, version = 1): Key {
+  return keyOf(keyVersion({ key: name, version }));
+}
+
+describe('a key that is not known', () => {
+  test('is looked for on the token', async () => {
+    const { catalog, searches } = startCatalog();
+    const key = named('webhooks');
+
+    const found = catalog.find('webhooks', signal);
+    await searches[0]?.answer(key);
+
+    expect(await found).toBe(key);
+    expect(catalog.peek('webhooks')).toBe(key);
+  });
+
+  test('is looked for once, however many ask', async () => {
+    const { catalog, searches } = startCatalog();
+
+    const found = [1, 2, 3].map(() => catalog.find('webhooks', signal));
+    await searches[0]?.answer(undefined);
+
+    expect(await Promise.all(found)).toEqual([undefined, undefined, undefined]);
+    expect(searches).toHaveLength(1);
+  });
+
+  test('is looked for again by whoever asks after that', async () => {
+    const { catalog, searches } = startCatalog();
+    const first = catalog.find('webhooks', signal);
+    await searches[0]?.answer(undefined);
+    await first;
+
+    void catalog.find('webhooks', signal);
+
+    expect(searches).toHaveLength(2);
+  });
+
+  test('is looked for again after a search that failed', async () => {
+    const { catalog, searches } = startCatalog();
+    const failure = new SigildError('TOKEN_UNAVAILABLE', 'away');
+    const first = catalog.find('webhooks', signal);
+    const outcome = expect(first).rejects.toBe(failure);
+    await searches[0]?.fail(failure);
+    await outcome;
+
+    const second = catalog.find('webhooks', signal);
+    await searches[1]?.answer(named('webhooks'));
+
+    expect((await second)?.name).toBe('webhooks');
+  });
+
+  test('is not looked for when the caller has gone', async () => {
+    const { catalog, searches } = startCatalog();
+    const gone = new SigildError('CANCELLED', 'gone');
+
+    await expect(catalog.find('webhooks', AbortSignal.abort(gone))).rejects.toBe(gone);
+
+    expect(searches).toEqual([]);
+  });
+
+  test('is found for the others when one caller leaves', async () => {
+    const { catalog, searches } = startCatalog();
+    const caller = new AbortController();
+    const leaving = catalog.find('webhooks', caller.signal);
+    const staying = catalog.find('webhooks', signal);
+
+    caller.abort(new SigildError('CANCELLED', 'gone'));
+    await expect(leaving).rejects.toMatchObject({ reason: 'CANCELLED' });
+    await searches[0]?.answer(named('webhooks'));
+
+    expect(await staying).toBeDefined();
+  });
+
+  test('is looked for no longer than the limit', async () => {
+    const { catalog } = startCatalog(10);
+
+    await expect(catalog.find('webhooks', signal)).rejects.toMatchObject({
+      reason: 'DEADLINE_EXCEEDED',
+    });
+  });
+});
+
+describe('a key that is known', () => {
+  test('costs no search, however old it is', async () => {
+    const { catalog, searches, clock } = startCatalog();
+    const key = named('webhooks');
+    catalog.remember(key);
+    clock.nowMs += 1e9;
+
+    expect(await catalog.find('webhooks', signal)).toBe(key);
+    expect(searches).toEqual([]);
+  });
+
+  test('is read again when it is older than it may be', async () => {
+    const { catalog, searches, clock } = startCatalog();
+    catalog.remember(named('webhooks'));
+    clock.nowMs += 500;
+    expect(await catalog.find('webhooks', signal, 1_000)).toBeDefined();
+    clock.nowMs += 600;
+
+    const found = catalog.find('webhooks', signal, 1_000);
+    await searches[0]?.answer(named('webhooks', 2));
+
+    expect((await found)?.versions[0]?.version).toBe(2);
+  });
+
+  test('is read again each time when it may have no age', () => {
+    const { catalog, searches } = startCatalog();
+    catalog.remember(named('webhooks'));
+
+    void catalog.find('webhooks', signal, 0);
+
+    expect(searches).toHaveLength(1);
+  });
+
+  test('is forgotten when it is no longer on the token', async () => {
+    const { catalog, searches } = startCatalog();
+    catalog.remember(named('webhooks'));
+
+    const found = catalog.find('webhooks', signal, 0);
+    await searches[0]?.answer(undefined);
+
+    expect(await found).toBeUndefined();
+    expect(catalog.peek('webhooks')).toBeUndefined();
+  });
+
+  test('stays known when the token cannot be read', async () => {
+    const { catalog, searches } = startCatalog();
+    const key = named('webhooks');
+    catalog.remember(key);
+
+    const found = catalog.find('webhooks', signal, 0);
+    const outcome = expect(found).rejects.toThrow('away');
+    await searches[0]?.fail(new SigildError('TOKEN_UNAVAILABLE', 'away'));
+
+    await outcome;
+    expect(catalog.peek('webhooks')).toBe(key);
+  });
+});
+
+describe('a refresh', () => {
+  test('takes in what is there and forgets what is not, in byte order of names', async () => {
+    const { catalog, lists } = startCatalog();
+    catalog.remember(named('gone'));
+    catalog.remember(named('b'));
+
+    const refresh = catalog.refresh();
+    await lists[0]?.answer([named('B'), named('a'), named('b', 2)]);
+    await refresh;
+
+    const known = catalog.all().map((key) => `${key.name} ${key.versions[0]?.version}`);
+    expect(known).toEqual(['B 1', 'a 1', 'b 2']);
+  });
+
+  test('is shared by all who ask while it runs', async () => {
+    const { catalog, lists } = startCatalog();
+
+    const refreshes = [catalog.refresh(), catalog.refresh()];
+    await lists[0]?.answer([]);
+    await Promise.all(refreshes);
+    void catalog.refresh();
+
+    expect(lists).toHaveLength(2);
+  });
+
+  test('that fails leaves what was known, and the next one reads again', async () => {
+    const { catalog, lists } = startCatalog();
+    catalog.remember(named('a'));
+
+    const refresh = catalog.refresh();
+    const outcome = expect(refresh).rejects.toThrow('away');
+    await lists[0]?.fail(new SigildError('TOKEN_UNAVAILABLE', 'away'));
+    await outcome;
+
+    expect(catalog.all()).toHaveLength(1);
+    void catalog.refresh();
+    expect(lists).toHaveLength(2);
+  });
+});
+
+describe('of two reads that overlap', () => {
+  test('a search that began before a key was made does not forget it', async () => {
+    const { catalog, searches } = startCatalog();
+    const made = named('webhooks');
+    const early = catalog.find('webhooks', signal);
+
+    catalog.remember(made);
+    const late = catalog.find('webhooks', signal, 0);
+    await searches[0]?.answer(undefined);
+
+    expect(catalog.peek('webhooks')).toBe(made);
+    expect(await Promise.all([early, late])).toEqual([made, made]);
+  });
+
+  test('a refresh that began before a key was made does not forget it', async () => {
+    const { catalog, lists } = startCatalog();
+    const refresh = catalog.refresh();
+
+    catalog.remember(named('webhooks'));
+    await lists[0]?.answer([]);
+    await refresh;
+
+    expect(catalog.peek('webhooks')).toBeDefined();
+  });
+
+  test('a refresh that began before a search does not undo what the search found', async () => {
+    const { catalog, lists, searches } = startCatalog();
+    const refresh = catalog.refresh();
+    const found = catalog.find('webhooks', signal);
+
+    await searches[0]?.answer(named('webhooks', 2));
+    await lists[0]?.answer([named('webhooks', 1)]);
+    await Promise.all([refresh, found]);
+
+    expect(catalog.peek('webhooks')?.versions[0]?.version).toBe(2);
+  });
+
+  test('a search that began before a refresh does not undo what the refresh found', async () => {
+    const { catalog, lists, searches } = startCatalog();
+    const found = catalog.find('webhooks', signal);
+    const refresh = catalog.refresh();
+
+    await lists[0]?.answer([named('webhooks', 2)]);
+    await searches[0]?.answer(named('webhooks', 1));
+    await Promise.all([refresh, found]);
+
+    expect(catalog.peek('webhooks')?.versions[0]?.version).toBe(2);
+  });
+});
+
+test('two objects that claim one version are told of at each look', async () => {
+  const { catalog, lists, ambiguous } = startCatalog();
+  const twice = keyOf(keyVersion({ version: 3 }), keyVersion(), keyVersion({ id: 'f'.repeat(32) }));
+
+  catalog.remember(twice);
+  const refresh = catalog.refresh();
+  await lists[0]?.answer([twice, named('other')]);
+  await refresh;
+
+  expect(ambiguous).toEqual(['webhooks 1', 'webhooks 1']);
+});
+
+test('a wall clock that goes back does not keep old entries', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  onTestFinished(() => void vi.useRealTimers());
+  let reads = 0;
+  const findKey = async (name: string) => {
+    reads += 1;
+    return named(name);
+  };
+  const token = { findKey, listKeys: async () => [] };
+  const catalog = new KeyCatalog({ token, lookupTimeoutMs: 1_000, onAmbiguous: () => undefined });
+  catalog.remember(named('webhooks'));
+
+  vi.setSystemTime(Date.now() - 3_600_000);
+  await catalog.find('webhooks', signal, 0);
+
+  expect(reads).toBe(1);
+});

@@ -1,0 +1,281 @@
+import { createHmac } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { ALGORITHM_NAMES, type Algorithm } from '../../src/domain/algorithm.ts';
+import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
+import { namePattern } from '../../src/domain/name-pattern.ts';
+import { AccessPolicy } from '../../src/service/access-policy.ts';
+import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import { FINGERPRINT_TEXT } from '../../src/service/reserved-text.ts';
+import { SigningService } from '../../src/service/signing-service.ts';
+import { FakeToken } from '../support/fake-token.ts';
+
+const MAX_DATA_BYTES = 100;
+const data = Buffer.from('data');
+const value = Buffer.alloc(32, 7);
+const context = { client: 'backend', signal: new AbortController().signal };
+
+function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
+  const token = new FakeToken();
+  const clock = { nowMs: 0 };
+  const catalog = new KeyCatalog({
+    token,
+    lookupTimeoutMs: 1_000,
+    onAmbiguous: () => undefined,
+    now: () => clock.nowMs,
+  });
+  const service = new SigningService({
+    token,
+    catalog,
+    policy: new AccessPolicy(
+      new Map([
+        ['backend', [{ keys: [namePattern('*')], operations: ['sign', 'verify'] }]],
+        ['reader', [{ keys: [namePattern('*')], operations: ['getKey'] }]],
+      ]),
+    ),
+    enabledAlgorithms: new Set(enabled),
+    maxDataBytes: MAX_DATA_BYTES,
+  });
+  return { token, catalog, service, clock };
+}
+
+/** A service that knows the key `webhooks`, which has these versions. */
+async function startWithKey(...versions: readonly number[]) {
+  const started = startService();
+  for (const version of versions) started.token.writeKey('webhooks', value, 'HMAC_SHA256', version);
+  await started.catalog.refresh();
+  const key = started.catalog.peek('webhooks');
+  const idOf = (version: number) =>
+    key?.versions.find((candidate) => candidate.version === version)?.id ?? '';
+  const sign = (version?: number) =>
+    started.service.sign(context, { key: 'webhooks', version, data });
+  const verify = (signature: Uint8Array, version?: number) =>
+    started.service.verify(context, { key: 'webhooks', version, data, signature });
+  return { ...started, idOf, sign, verify };
+}
+
+function expectReason(work: Promise<unknown>, reason: ErrorReason): Promise<void> {
+  return expect(work).rejects.toMatchObject({ reason });
+}
+
+describe('sign', () => {
+  test('makes the MAC with the primary version and says which one it was', async () => {
+    const { sign } = await startWithKey(1, 2);
+
+    const { signature, version } = await sign();
+
+    expect(signature).toEqual(createHmac('sha256', value).update(data).digest());
+    expect(version).toMatchObject({ key: 'webhooks', version: 2, algorithm: 'HMAC_SHA256' });
+  });
+
+  test('uses the version that is asked for', async () => {
+    const { sign } = await startWithKey(1, 2);
+
+    expect((await sign(1)).version.version).toBe(1);
+  });
+
+  test('costs one token call and no search when the key is known', async () => {
+    const { token, sign } = await startWithKey(1);
+
+    await sign();
+
+    expect(token.calls).toMatchObject({ sign: 1, findKey: 0 });
+  });
+
+  test('signs the empty message', async () => {
+    const { service, token } = startService();
+    token.writeKey('webhooks', value);
+
+    const item = { key: 'webhooks', version: undefined, data: Buffer.alloc(0) };
+    const { signature } = await service.sign(context, item);
+
+    expect(signature).toEqual(createHmac('sha256', value).digest());
+  });
+
+  test('does not use an algorithm that is not enabled', async () => {
+    const { service, token } = startService(['HMAC_SHA256']);
+    token.writeKey('old', value, 'HMAC_SHA1');
+
+    await expectReason(
+      service.sign(context, { key: 'old', version: undefined, data }),
+      'ALGORITHM_DISABLED',
+    );
+    expect(token.calls.sign).toBe(0);
+  });
+
+  test('fails with the reason of the token', async () => {
+    const { token, sign } = await startWithKey(1);
+    token.failNext('sign', new SigildError('TOKEN_UNAVAILABLE', 'away'));
+
+    await expectReason(sign(), 'TOKEN_UNAVAILABLE');
+    expect(token.calls).toMatchObject({ sign: 1, findKey: 0 });
+  });
+});
+
+describe('verify', () => {
+  test('tells which version made the signature', async () => {
+    const { sign, verify, token, catalog } = await startWithKey(1);
+    const { signature } = await sign();
+    token.writeKey('webhooks', Buffer.alloc(32, 8), 'HMAC_SHA256', 2);
+    await catalog.refresh();
+
+    expect((await verify(signature))?.version).toBe(1);
+    expect(await verify(signature, 2)).toBeUndefined();
+  });
+
+  test.each([0, 1, 31, 33, 64])('asks no token about a signature of %i bytes', async (bytes) => {
+    const { token, verify } = await startWithKey(1);
+
+    expect(await verify(Buffer.alloc(bytes))).toBeUndefined();
+    expect(token.calls.verify).toBe(0);
+  });
+
+  test('checks what was signed with an algorithm that is no longer enabled', async () => {
+    const { service, token } = startService(['HMAC_SHA256']);
+    token.writeKey('old', value, 'HMAC_SHA1');
+    const signature = createHmac('sha1', value).update(data).digest();
+
+    const item = { key: 'old', version: undefined, data, signature };
+
+    expect((await service.verify(context, item))?.version).toBe(1);
+  });
+
+  test('checks what a version has signed that may no longer sign', async () => {
+    const { token, catalog, sign, verify, idOf } = await startWithKey(1);
+    const { signature } = await sign();
+    token.setState(idOf(1), 'DEACTIVATED');
+    await catalog.refresh();
+
+    expect((await verify(signature))?.version).toBe(1);
+  });
+});
+
+describe('a request', () => {
+  test.each([
+    ['of a client with another grant on the key', 'reader', 'PERMISSION_DENIED'],
+    ['of a client without a grant', 'stranger', 'KEY_NOT_FOUND'],
+  ] as const)('%s is refused before the token is asked', async (_, client, reason) => {
+    const { service, token } = startService();
+    const asked = { ...context, client };
+    const item = { key: 'webhooks', version: undefined, data };
+
+    await expectReason(service.sign(asked, item), reason);
+    await expectReason(service.verify(asked, { ...item, signature: Buffer.alloc(32) }), reason);
+    expect(token.calls).toMatchObject({ findKey: 0, sign: 0, verify: 0 });
+  });
+
+  test.each([
+    ['as much data as is allowed', Buffer.alloc(MAX_DATA_BYTES), undefined],
+    ['more data than is allowed', Buffer.alloc(MAX_DATA_BYTES + 1), 'DATA_TOO_LARGE'],
+    ['the reserved text', FINGERPRINT_TEXT, 'DATA_RESERVED'],
+    ['a copy of the reserved text', Buffer.from(FINGERPRINT_TEXT), 'DATA_RESERVED'],
+    ['less than the reserved text', FINGERPRINT_TEXT.subarray(1), undefined],
+    ['more than the reserved text', Buffer.concat([FINGERPRINT_TEXT, Buffer.alloc(1)]), undefined],
+  ] as const)('with %s', async (_, data, reason) => {
+    const { service } = await startWithKey(1);
+    const item = { key: 'webhooks', version: undefined, data };
+    const signature = Buffer.alloc(32);
+
+    const outcomes = await Promise.allSettled([
+      service.sign(context, item),
+      service.verify(context, { ...item, signature }),
+    ]);
+
+    for (const outcome of outcomes) {
+      expect(outcome).toMatchObject(
+        reason === undefined ? { status: 'fulfilled' } : { reason: { reason } },
+      );
+    }
+  });
+
+  test('for a key that is not on the token answers like one for a key without grant', async () => {
+    const { service } = startService();
+    const item = { key: 'missing', version: undefined, data };
+
+    const missing = await service.sign(context, item).catch((error: unknown) => error);
+    const unseen = await service
+      .sign({ ...context, client: 'stranger' }, item)
+      .catch((error: unknown) => error);
+
+    expect(missing).toEqual(unseen);
+    expect(missing).toMatchObject({ reason: 'KEY_NOT_FOUND' });
+  });
+
+  test('of a caller who has gone costs nothing', async () => {
+    const { service, token } = startService();
+    const gone = new SigildError('CANCELLED', 'gone');
+    const asked = { client: 'backend', signal: AbortSignal.abort(gone) };
+
+    await expectReason(
+      service.sign(asked, { key: 'webhooks', version: undefined, data }),
+      'CANCELLED',
+    );
+    expect(token.calls).toMatchObject({ findKey: 0, sign: 0 });
+  });
+});
+
+describe('a change that was made behind the back', () => {
+  test('a new key is found at once', async () => {
+    const { token, service } = await startWithKey(1);
+    token.writeKey('new', value);
+
+    const signed = await service.sign(context, { key: 'new', version: undefined, data });
+
+    expect(signed.version.key).toBe('new');
+  });
+
+  test('a new version is found at once by its number', async () => {
+    const { token, sign } = await startWithKey(1);
+    token.writeKey('webhooks', value, 'HMAC_SHA256', 2);
+
+    expect((await sign(2)).version.version).toBe(2);
+  });
+
+  test('a key that was made again signs with its new version', async () => {
+    const { token, sign, idOf } = await startWithKey(1);
+    token.remove(idOf(1));
+    token.writeKey('webhooks', Buffer.alloc(32, 8));
+
+    const { signature } = await sign();
+
+    expect(signature).toEqual(createHmac('sha256', Buffer.alloc(32, 8)).update(data).digest());
+  });
+
+  test('a key that has gone is not found', async () => {
+    const { token, sign, idOf } = await startWithKey(1);
+    token.remove(idOf(1));
+
+    await expectReason(sign(), 'KEY_NOT_FOUND');
+    expect(token.calls).toMatchObject({ sign: 1, findKey: 1 });
+  });
+
+  test('a version that may no longer sign gives way to the one before', async () => {
+    const { token, sign, idOf, clock } = await startWithKey(1, 2);
+    clock.nowMs += 1_000;
+    token.setState(idOf(2), 'SUSPENDED');
+
+    expect((await sign()).version.version).toBe(1);
+  });
+
+  test('a version that was activated again may sign, a second after it was looked at', async () => {
+    const { token, catalog, sign, idOf, clock } = await startWithKey(1);
+    token.setState(idOf(1), 'DEACTIVATED');
+    await catalog.refresh();
+    token.setState(idOf(1), 'ACTIVE');
+
+    await expectReason(sign(), 'KEY_STATE_FORBIDS');
+    clock.nowMs += 1_000;
+
+    expect((await sign()).version.version).toBe(1);
+  });
+
+  test('a state that forbids costs one search a second, whoever asks how often', async () => {
+    const { token, catalog, sign, idOf, clock } = await startWithKey(1);
+    token.setState(idOf(1), 'SUSPENDED');
+    await catalog.refresh();
+    clock.nowMs += 1_000;
+
+    for (let calls = 0; calls < 5; calls++) await expectReason(sign(), 'KEY_STATE_FORBIDS');
+
+    expect(token.calls).toMatchObject({ findKey: 1, sign: 0 });
+  });
+});

@@ -1,0 +1,595 @@
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
+import { type CallOptions, HostLost } from '../../src/token-host/call.ts';
+import { Dispatcher } from '../../src/token-host/dispatcher.ts';
+import { FakeHost, textFrame, turn } from '../support/fake-host.ts';
+
+function startDispatcher(maxWaiting = 1_000) {
+  const lost: { readonly host: FakeHost; readonly reason: string }[] = [];
+  const dispatcher = new Dispatcher<FakeHost>({
+    maxWaiting,
+    onHostLost: (host, reason) => lost.push({ host, reason: reason.message }),
+  });
+  onTestFinished(() => void dispatcher.close());
+  const callOptions = (options: Partial<CallOptions>): CallOptions => ({
+    repeatable: true,
+    limitMs: 60_000,
+    signal: new AbortController().signal,
+    ...options,
+  });
+  const watched = (answer: Promise<Buffer>) => {
+    const text = answer.then(String);
+    // A test looks at the outcomes that it is about.
+    text.catch(() => undefined);
+    return text;
+  };
+  const submit = (text: string, options: Partial<CallOptions> = {}) =>
+    watched(dispatcher.submit(textFrame(text), callOptions(options)));
+  const submitTo = (host: FakeHost, text: string, options: Partial<CallOptions> = {}) =>
+    watched(dispatcher.submitTo(host, textFrame(text), callOptions(options)));
+  const addHost = (sessions = 1) => {
+    const host = new FakeHost(sessions);
+    dispatcher.addHost(host);
+    return host;
+  };
+  return { dispatcher, lost, submit, submitTo, addHost };
+}
+
+function texts(count: number, prefix = 'call'): string[] {
+  return Array.from({ length: count }, (_, number) => `${prefix} ${number}`);
+}
+
+function expectReason(work: Promise<unknown>, reason: ErrorReason): Promise<void> {
+  return expect(work).rejects.toMatchObject({ reason });
+}
+
+function caller() {
+  const controller = new AbortController();
+  const leave = () => controller.abort(new SigildError('CANCELLED', 'gone'));
+  return { signal: controller.signal, leave };
+}
+
+describe('calls', () => {
+  test('reach a lane and come back with their answers', async () => {
+    const { submit, addHost } = startDispatcher();
+    const host = addHost();
+
+    const call = submit('call');
+    await turn();
+    host.answerAll();
+
+    expect(await call).toBe('call');
+  });
+
+  test('of one turn share the free lanes fairly', async () => {
+    const { submit, addHost } = startDispatcher();
+    const host = addHost(4);
+
+    for (const text of texts(4)) submit(text);
+    await turn();
+
+    expect(host.sessions.map((session) => session.batches)).toEqual(
+      expect.arrayContaining(texts(4).map((text) => [[text]])),
+    );
+  });
+
+  test('that arrive while every lane is busy travel together, in order of arrival', async () => {
+    const { submit, addHost } = startDispatcher();
+    const host = addHost();
+    submit('first');
+    await turn();
+
+    for (const text of texts(3)) submit(text);
+    await turn();
+    host.answerAll();
+    await turn();
+    await turn();
+
+    expect(host.sessions[0]?.batches).toEqual([['first'], texts(3)]);
+  });
+
+  test('leave a fair part to the lanes that are still busy', async () => {
+    const { submit, addHost } = startDispatcher();
+    const host = addHost(2);
+    for (const text of ['first', 'second']) submit(text);
+    await turn();
+
+    for (const text of texts(4)) submit(text);
+    const [one] = host.sessions;
+    one?.answer();
+    await turn();
+    await turn();
+
+    expect(one?.batches.at(-1)).toEqual(texts(2));
+  });
+
+  test('travel at most 32 together', async () => {
+    const { submit, addHost } = startDispatcher();
+    for (const text of texts(70)) submit(text);
+
+    const host = addHost();
+    for (let batches = 0; batches < 3; batches++) {
+      await turn();
+      await turn();
+      host.answerAll();
+    }
+
+    const sizes = host.sessions[0]?.batches.map((batch) => batch.length);
+    expect(sizes).toEqual([32, 32, 6]);
+  });
+
+  test('travel together as long as they have 256 KiB at the most, and one more', async () => {
+    const { submit, addHost } = startDispatcher();
+    for (let calls = 0; calls < 6; calls++) submit('x'.repeat(100 * 1024));
+
+    const host = addHost();
+    await turn();
+
+    expect(host.sessions[0]?.batches.map((batch) => batch.length)).toEqual([3]);
+  });
+
+  test('go to the host that has most lanes free', async () => {
+    const { submit, addHost } = startDispatcher();
+    const busy = addHost(2);
+    submit('first');
+    await turn();
+    const idle = addHost(2);
+
+    submit('second');
+    await turn();
+
+    expect([busy.pending, idle.pending]).toEqual([['first'], ['second']]);
+  });
+
+  test('wait for a host while there is none', async () => {
+    const { submit, addHost } = startDispatcher();
+    const call = submit('call');
+    await turn();
+
+    const host = addHost();
+    await turn();
+    host.answerAll();
+
+    expect(await call).toBe('call');
+  });
+});
+
+describe('the queue', () => {
+  test('refuses what is over its limit, and says when to try again', async () => {
+    const { submit, addHost } = startDispatcher(2);
+    const taken = [submit('one'), submit('two')];
+
+    const refused = submit('three');
+
+    await expect(refused).rejects.toMatchObject({
+      reason: 'POOL_SATURATED',
+      retryAfterMs: expect.any(Number),
+    });
+    const host = addHost();
+    await turn();
+    host.answerAll();
+    expect(await Promise.all(taken)).toEqual(['one', 'two']);
+  });
+
+  test('has room again when a caller leaves it', async () => {
+    const { submit } = startDispatcher(2);
+    const leaver = caller();
+    const left = submit('one', { signal: leaver.signal });
+    submit('two');
+
+    leaver.leave();
+    const taken = submit('three');
+    const refused = submit('four');
+
+    await expectReason(left, 'CANCELLED');
+    await expectReason(refused, 'POOL_SATURATED');
+    expect(await Promise.race([taken, 'waiting'])).toBe('waiting');
+  });
+
+  test('gives no lane the call of a caller who has left it', async () => {
+    const { submit, addHost } = startDispatcher();
+    const leaver = caller();
+    submit('one', { signal: leaver.signal });
+    submit('two');
+
+    leaver.leave();
+    const host = addHost();
+    await turn();
+
+    expect(host.pending).toEqual(['two']);
+  });
+
+  test('takes no call of a caller who has gone', async () => {
+    const { submit, addHost } = startDispatcher();
+    const gone = caller();
+    gone.leave();
+    const host = addHost();
+
+    await expectReason(submit('call', { signal: gone.signal }), 'CANCELLED');
+    await turn();
+
+    expect(host.pending).toEqual([]);
+  });
+});
+
+describe('a call for one host', () => {
+  test('comes ahead of all that wait', async () => {
+    const { submit, submitTo, addHost } = startDispatcher();
+    const host = addHost();
+    submit('first');
+    await turn();
+    submit('waiting');
+    const urgent = submitTo(host, 'urgent');
+
+    host.answerAll();
+    await turn();
+    await turn();
+
+    expect(host.pending).toEqual(['urgent']);
+    host.answerAll();
+    expect(await urgent).toBe('urgent');
+  });
+
+  test('is not made for a caller who has left', async () => {
+    const { submit, submitTo, addHost } = startDispatcher();
+    const host = addHost();
+    submit('first');
+    await turn();
+    const leaver = caller();
+    const urgent = submitTo(host, 'urgent', { signal: leaver.signal });
+
+    leaver.leave();
+    host.answerAll();
+    await turn();
+    await turn();
+
+    await expectReason(urgent, 'CANCELLED');
+    expect(host.pending).toEqual([]);
+  });
+
+  test('fails when that host is lost, and goes to no other one', async () => {
+    const { dispatcher, submitTo, submit, addHost } = startDispatcher();
+    const host = addHost();
+    submit('first');
+    await turn();
+    const urgent = submitTo(host, 'urgent', { repeatable: false });
+    const other = addHost();
+
+    dispatcher.loseHost(host, new Error('lost'));
+    await host.exit();
+    await turn();
+
+    await expect(urgent).rejects.toBeInstanceOf(HostLost);
+    expect(other.pending).toEqual(['first']);
+  });
+
+  test('fails at once when that host has gone', async () => {
+    const { submitTo } = startDispatcher();
+
+    await expect(submitTo(new FakeHost(), 'urgent')).rejects.toBeInstanceOf(HostLost);
+  });
+});
+
+describe('when a host is lost', () => {
+  async function loseOneOfTwo(options: Partial<CallOptions> = {}) {
+    const started = startDispatcher();
+    const host = started.addHost();
+    const call = started.submit('call', options);
+    await turn();
+    const other = started.addHost();
+    started.dispatcher.loseHost(host, new Error('lost'));
+    await turn();
+    return { ...started, host, other, call };
+  }
+
+  test('it is killed, serves no more, and is told of once', async () => {
+    const { dispatcher, host, other, lost } = await loseOneOfTwo();
+
+    dispatcher.loseHost(host, new Error('again'));
+    await host.exit();
+
+    expect(host.killed).toBe(true);
+    expect(dispatcher.hosts).toEqual([other]);
+    expect(lost).toEqual([{ host, reason: 'lost' }]);
+  });
+
+  test('its calls go to another one, when its process has ended and not before', async () => {
+    const { host, other, call } = await loseOneOfTwo();
+    const early = other.pending;
+
+    await host.exit();
+    await turn();
+    expect([early, other.pending]).toEqual([[], ['call']]);
+
+    other.answerAll();
+    expect(await call).toBe('call');
+  });
+
+  test('its calls come ahead of those that wait, in their order', async () => {
+    const { dispatcher, submit, addHost } = startDispatcher();
+    for (const text of texts(2, 'lost')) submit(text);
+    const host = addHost();
+    await turn();
+    for (const text of texts(2)) submit(text);
+    dispatcher.loseHost(host, new Error('lost'));
+    await host.exit();
+
+    const other = addHost();
+    await turn();
+
+    expect(other.sessions[0]?.batches).toEqual([[...texts(2, 'lost'), ...texts(2)]]);
+  });
+
+  test('a call that has lost two hosts fails', async () => {
+    const { dispatcher, host, other, call, submit } = await loseOneOfTwo();
+    await host.exit();
+    await turn();
+
+    dispatcher.loseHost(other, new Error('lost too'));
+    submit('later');
+    await other.exit();
+
+    await expect(call).rejects.toBeInstanceOf(HostLost);
+  });
+
+  test('a call that must not be done twice fails, when the process has ended', async () => {
+    const { host, other, call } = await loseOneOfTwo({ repeatable: false });
+    expect(await Promise.race([call, 'waiting'])).toBe('waiting');
+
+    await host.exit();
+
+    await expect(call).rejects.toMatchObject({
+      reason: 'TOKEN_UNAVAILABLE',
+      cause: { message: 'lost' },
+    });
+    expect(other.pending).toEqual([]);
+  });
+
+  test('a call of a caller who has left is not done again', async () => {
+    const leaver = caller();
+    const { host, other, call } = await loseOneOfTwo({ signal: leaver.signal });
+
+    leaver.leave();
+    await host.exit();
+    await turn();
+
+    await expectReason(call, 'CANCELLED');
+    expect(other.pending).toEqual([]);
+  });
+
+  test('its late answers settle nothing', async () => {
+    const { host, call } = await loseOneOfTwo();
+
+    host.answerAll();
+    await turn();
+
+    expect(await Promise.race([call, 'waiting'])).toBe('waiting');
+  });
+
+  test.each([
+    ['ends', (host: FakeHost) => host.exit('ended by SIGSEGV'), /SIGSEGV|closed its pipe/],
+    ['closes a pipe', (host: FakeHost) => host.sessions[1]?.close(), /closed its pipe/],
+    ['sends garbage', (host: FakeHost) => host.sessions[1]?.pipe.push(Buffer.alloc(9)), /.*/],
+  ] as const)('it is because it %s', async (_, lose, reason) => {
+    const { lost, addHost } = startDispatcher();
+    const host = addHost(2);
+
+    await lose(host);
+    await turn();
+
+    expect(lost).toEqual([{ host, reason: expect.stringMatching(reason) }]);
+    expect(host.killed).toBe(true);
+  });
+
+  test('it is because an answer was made with another key, and the call is done elsewhere', async () => {
+    const { submit, addHost } = startDispatcher();
+    const suspect = addHost();
+    const check = () => {
+      if (suspect.ended) return undefined;
+      throw new Error('another key');
+    };
+    const call = submit('call', { check });
+    await turn();
+
+    suspect.answerAll();
+    await turn();
+    await suspect.exit();
+    const trusted = addHost();
+    await turn();
+    trusted.answerAll();
+
+    expect(suspect.killed).toBe(true);
+    expect(await call).toBe('call');
+  });
+});
+
+describe('a call that hangs', () => {
+  const limitMs = 1_000;
+
+  function startWithClock() {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    return startDispatcher();
+  }
+
+  async function pass(ms: number) {
+    vi.advanceTimersByTime(ms);
+    await turn();
+    await turn();
+  }
+
+  test('fails, and what waited behind it on its killed host is done elsewhere', async () => {
+    const { submit, addHost, lost } = startWithClock();
+    const [hung, ...behind] = texts(3).map((text) => submit(text, { limitMs }));
+    const host = addHost();
+    await pass(limitMs + 100);
+    const other = addHost();
+
+    await host.exit();
+    await turn();
+    other.answerAll();
+
+    await expectReason(hung ?? Promise.resolve(), 'DEADLINE_EXCEEDED');
+    expect(await Promise.all(behind)).toEqual(['call 1', 'call 2']);
+    expect(host.killed).toBe(true);
+    expect(lost).toEqual([{ host, reason: expect.stringContaining('more than 1000 ms') }]);
+  });
+
+  test('fails on every lane that has one', async () => {
+    const { submit, addHost } = startWithClock();
+    const calls = texts(3).map((text) => submit(text, { limitMs }));
+    const host = addHost(3);
+    await turn();
+    host.sessions[2]?.answer();
+
+    await pass(limitMs + 100);
+
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    expect(host.killed).toBe(true);
+  });
+
+  test('costs no other host', async () => {
+    const { submit, addHost, dispatcher } = startWithClock();
+    submit('hung', { limitMs });
+    const host = addHost();
+    await turn();
+    const other = addHost();
+    const call = submit('call', { limitMs: 10 * limitMs });
+    await turn();
+
+    await pass(limitMs + 100);
+    other.answerAll();
+
+    expect(await call).toBe('call');
+    expect(host.killed).toBe(true);
+    expect(dispatcher.hosts).toEqual([other]);
+  });
+
+  test('is not one that takes as long as it may', async () => {
+    const { submit, addHost, lost } = startWithClock();
+    const call = submit('slow', { limitMs });
+    const host = addHost();
+    await turn();
+
+    await pass(limitMs);
+    host.answerAll();
+
+    expect(await call).toBe('slow');
+    expect(lost).toEqual([]);
+  });
+
+  test('is not one whose answer came while this process itself was stopped', async () => {
+    const { submit, addHost, lost } = startWithClock();
+    const call = submit('call', { limitMs });
+    const host = addHost();
+    await turn();
+
+    vi.advanceTimersByTime(10_000);
+    host.answerAll();
+
+    expect(await call).toBe('call');
+    await turn();
+    expect(lost).toEqual([]);
+  });
+});
+
+describe('while the token is away', () => {
+  test('calls that wait and calls that come are refused at once, until a host is there', async () => {
+    const { dispatcher, submit, addHost } = startDispatcher();
+    const waiting = submit('waiting');
+
+    dispatcher.failFast('the token is away');
+    const late = submit('late');
+
+    for (const refused of [waiting, late]) {
+      await expect(refused).rejects.toMatchObject({
+        reason: 'TOKEN_UNAVAILABLE',
+        message: 'the token is away',
+        retryAfterMs: expect.any(Number),
+      });
+    }
+    const host = addHost();
+    const call = submit('call');
+    await turn();
+    host.answerAll();
+    expect(await call).toBe('call');
+  });
+
+  test('calls of a host that ends later are refused too', async () => {
+    const { dispatcher, submit, addHost } = startDispatcher();
+    const host = addHost();
+    const call = submit('call');
+    await turn();
+    dispatcher.loseHost(host, new Error('lost'));
+
+    dispatcher.failFast('the token is away');
+    await host.exit();
+
+    await expect(call).rejects.toMatchObject({ message: 'the token is away' });
+  });
+});
+
+describe('close', () => {
+  test('refuses what waits and what comes, and gives back the hosts', async () => {
+    const { dispatcher, submit, submitTo, addHost } = startDispatcher();
+    const host = addHost();
+    submit('first');
+    await turn();
+    const refused = [submit('waiting'), submitTo(host, 'urgent')];
+
+    const hosts = dispatcher.close();
+    refused.push(submit('late'), submitTo(host, 'late'));
+
+    expect(hosts).toEqual([host]);
+    for (const call of refused) await expectReason(call, 'SHUTTING_DOWN');
+  });
+
+  test('lets a call that is with a lane be answered, and tells of no loss', async () => {
+    const { dispatcher, submit, addHost, lost } = startDispatcher();
+    const host = addHost();
+    const call = submit('call');
+    await turn();
+
+    dispatcher.close();
+    host.answerAll();
+
+    expect(await call).toBe('call');
+    await host.exit('exited with 0');
+    expect(lost).toEqual([]);
+  });
+
+  test('fails what a host had not answered when it ended', async () => {
+    const { dispatcher, submit, addHost } = startDispatcher();
+    const host = addHost();
+    const calls = [submit('one'), submit('two', { repeatable: false })];
+    await turn();
+
+    dispatcher.close();
+    await host.exit();
+
+    await expectReason(calls[0] ?? Promise.resolve(), 'SHUTTING_DOWN');
+    await expect(calls[1]).rejects.toBeInstanceOf(HostLost);
+  });
+
+  test('is final: a host that comes later is killed', async () => {
+    const { dispatcher, submit, addHost } = startDispatcher();
+    dispatcher.close();
+
+    const host = addHost();
+    dispatcher.failFast('the token is away');
+
+    expect(host.killed).toBe(true);
+    await expectReason(submit('call'), 'SHUTTING_DOWN');
+  });
+
+  test('leaves no timer behind', () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const { dispatcher } = startDispatcher();
+
+    dispatcher.close();
+
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});

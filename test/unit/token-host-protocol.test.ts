@@ -1,0 +1,224 @@
+import { createHash } from 'node:crypto';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
+import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
+import { FINGERPRINT_BYTES } from '../../src/domain/fingerprint.ts';
+import { FrameReader } from '../../src/token-host/frames.ts';
+import {
+  decodeCreateKey,
+  decodeFailure,
+  decodeFingerprints,
+  decodeIndex,
+  decodeKey,
+  decodeKeys,
+  decodeName,
+  decodeResult,
+  decodeSign,
+  decodeVerify,
+  encodeAnswer,
+  encodeCreateKey,
+  encodeEmpty,
+  encodeFailure,
+  encodeIndex,
+  encodeJson,
+  encodeName,
+  encodeSign,
+  encodeVerify,
+  OPERATION,
+  OUTCOME,
+} from '../../src/token-host/protocol.ts';
+import { keyOf, keyVersion } from '../support/key-version.ts';
+
+const FIRST = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+
+const bytes = (maxLength: number, minLength = 0) =>
+  fc.uint8Array({ minLength, maxLength }).map((array) => Buffer.from(array));
+const keyName = fc
+  .tuple(
+    fc.constantFrom(...FIRST),
+    fc.string({ unit: fc.constantFrom(...FIRST, '.', '_', '-'), maxLength: 62 }),
+  )
+  .map(([first, rest]) => first + rest);
+const versionId = bytes(16, 16).map((id) => id.toString('hex'));
+const ref = fc.record({ key: keyName, id: versionId });
+const fingerprint = fc.record({
+  id: versionId,
+  mac: bytes(FINGERPRINT_BYTES, FINGERPRINT_BYTES),
+});
+
+function framesIn(encoded: Buffer) {
+  return [...new FrameReader().push(encoded)];
+}
+
+/** The payload of what must be one whole frame with this code. */
+function payloadOf(encoded: Buffer, code: number): Buffer {
+  const frames = framesIn(encoded);
+  expect(frames).toMatchObject([{ code }]);
+  return frames[0]?.payload ?? Buffer.alloc(0);
+}
+
+describe('a request', () => {
+  test('to sign arrives as it was sent', () => {
+    fc.assert(
+      fc.property(ref, bytes(300), (ref, data) => {
+        const payload = payloadOf(encodeSign(ref, data), OPERATION.sign);
+
+        expect(decodeSign(payload)).toEqual({ ref, data });
+      }),
+    );
+  });
+
+  test('to verify arrives as it was sent', () => {
+    const refs = fc.array(ref, { maxLength: 20 });
+    fc.assert(
+      fc.property(refs, bytes(300), bytes(64), (refs, data, mac) => {
+        const payload = payloadOf(encodeVerify(refs, data, mac), OPERATION.verify);
+
+        expect(decodeVerify(payload)).toEqual({ refs, data, mac });
+      }),
+    );
+  });
+
+  test.each([1, 63])('may name a key with %i characters', (length) => {
+    const ref = { key: 'k'.repeat(length), id: 'ab'.repeat(16) };
+    const [data, mac] = [Buffer.from('data'), Buffer.from('mac')];
+
+    expect(decodeSign(payloadOf(encodeSign(ref, data), OPERATION.sign)).ref).toEqual(ref);
+    const verify = payloadOf(encodeVerify([ref, ref], data, mac), OPERATION.verify);
+    expect(decodeVerify(verify).refs).toEqual([ref, ref]);
+  });
+
+  test.each([0, 1, 1024 * 1024])('may have %i bytes of data', (length) => {
+    const ref = { key: 'webhooks', id: 'ab'.repeat(16) };
+    const data = createHash('shake256', { outputLength: Math.max(length, 1) })
+      .digest()
+      .subarray(0, length);
+
+    const sign = decodeSign(payloadOf(encodeSign(ref, data), OPERATION.sign));
+    const frame = encodeVerify([ref], data, Buffer.alloc(32));
+    const verify = decodeVerify(payloadOf(frame, OPERATION.verify));
+
+    expect(sign.data.equals(data)).toBe(true);
+    expect(verify.data.equals(data)).toBe(true);
+  });
+
+  test('may name a thousand versions', () => {
+    const refs = Array.from({ length: 1_000 }, (_, version) => keyVersion({ version })).map(
+      ({ key, id }) => ({ key, id }),
+    );
+
+    const frame = encodeVerify(refs, Buffer.from('data'), Buffer.alloc(64));
+
+    expect(decodeVerify(payloadOf(frame, OPERATION.verify)).refs).toEqual(refs);
+  });
+
+  test('to create a key arrives as it was sent', () => {
+    const newKey = fc.record({
+      name: keyName,
+      algorithm: fc.constantFrom(...ALGORITHM_NAMES),
+      id: bytes(16, 16),
+    });
+    fc.assert(
+      fc.property(newKey, (key) => {
+        const payload = payloadOf(encodeCreateKey(key), OPERATION.createKey);
+
+        expect(decodeCreateKey(payload)).toEqual(key);
+      }),
+    );
+  });
+
+  test('to find a key arrives as it was sent', () => {
+    fc.assert(
+      fc.property(keyName, (name) => {
+        expect(decodeName(payloadOf(encodeName(name), OPERATION.findKey))).toBe(name);
+      }),
+    );
+  });
+
+  test('without content is a whole frame', () => {
+    expect(payloadOf(encodeEmpty(OPERATION.probe), OPERATION.probe).byteLength).toBe(0);
+  });
+});
+
+describe('an answer', () => {
+  test('brings its result and every fingerprint', () => {
+    const fingerprints = fc.array(fingerprint, { maxLength: 10 });
+    fc.assert(
+      fc.property(bytes(64), fingerprints, (result, fingerprints) => {
+        const payload = payloadOf(encodeAnswer(result, fingerprints), OUTCOME.done);
+
+        expect(decodeResult(payload)).toEqual(result);
+        expect(decodeFingerprints(payload)).toEqual(fingerprints);
+      }),
+    );
+  });
+
+  test('brings fingerprints that outlive it', () => {
+    const fingerprints = [{ id: 'ab'.repeat(16), mac: Buffer.alloc(FINGERPRINT_BYTES, 7) }];
+    const payload = payloadOf(encodeAnswer(Buffer.from('mac'), fingerprints), OUTCOME.done);
+
+    const decoded = decodeFingerprints(payload);
+    payload.fill(0);
+
+    expect(decoded).toEqual(fingerprints);
+  });
+
+  test.each([-1, 0, 1, 32_767])('brings the index %i', (index) => {
+    expect(decodeIndex(encodeIndex(index))).toBe(index);
+  });
+
+  test('brings keys, or none', () => {
+    const key = keyOf(keyVersion({ version: 2, state: 'DEACTIVATED' }), keyVersion());
+    const answer = (value: unknown) => payloadOf(encodeJson(OUTCOME.done, value), OUTCOME.done);
+
+    expect(decodeKey(answer(key))).toEqual(key);
+    expect(decodeKey(answer(undefined))).toBeUndefined();
+    expect(decodeKeys(answer([key, key]))).toEqual([key, key]);
+  });
+
+  test('brings a version of which the token reports little', () => {
+    const attributes = {
+      sensitive: undefined,
+      extractable: false,
+      alwaysSensitive: undefined,
+      neverExtractable: undefined,
+      local: undefined,
+    };
+    const key = keyOf(keyVersion({ createTimeMs: undefined, attributes }));
+
+    const payload = payloadOf(encodeJson(OUTCOME.done, key), OUTCOME.done);
+
+    expect(decodeKey(payload)).toEqual(key);
+  });
+
+  test.each([OUTCOME.failed, OUTCOME.lost])('of code %i brings an error', (code) => {
+    const cause = new Error('C_Sign failed');
+    fc.assert(
+      fc.property(fc.constantFrom(...ERROR_REASONS), fc.string(), (reason, message) => {
+        const error = new SigildError(reason, message, { cause });
+
+        const decoded = decodeFailure(payloadOf(encodeFailure(code, error), code));
+
+        expect(decoded).toBeInstanceOf(SigildError);
+        expect(decoded).toMatchObject({ reason, message, cause: { message: cause.message } });
+      }),
+    );
+  });
+
+  test('brings no cause where the error has none', () => {
+    const error = new SigildError('KEY_NOT_FOUND', 'gone');
+
+    const decoded = decodeFailure(payloadOf(encodeFailure(OUTCOME.failed, error), OUTCOME.failed));
+
+    expect('cause' in decoded).toBe(false);
+  });
+
+  test('that is cut off is refused, never read past its end', () => {
+    const fingerprints = [{ id: 'ab'.repeat(16), mac: Buffer.alloc(FINGERPRINT_BYTES) }];
+    const payload = payloadOf(encodeAnswer(Buffer.from('mac'), fingerprints), OUTCOME.done);
+
+    expect(() => decodeFingerprints(payload.subarray(0, 1))).toThrow(RangeError);
+    expect(() => decodeIndex(payload.subarray(0, 1))).toThrow(RangeError);
+  });
+});
