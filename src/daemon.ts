@@ -80,7 +80,7 @@ export async function startDaemon(
 }
 
 function startToken(
-  { token, limits }: Config,
+  { token, limits, keys }: Config,
   log: Log,
   onGiveUp: (failure: StartFailure) => void,
 ): Promise<HostedToken> {
@@ -89,6 +89,7 @@ function startToken(
     program: HOST_PROGRAM,
     environment: hostEnvironment(),
     maxWaiting: limits.maxWaiting,
+    recheckMs: keys.refreshIntervalMs,
     onTransition: (transition) => logTransition(log, transition),
     onDefect: (stack) => log.error({ stack }, 'a defect in a token host'),
     onGiveUp,
@@ -169,8 +170,8 @@ function refreshRegularly(catalog: KeyCatalog, intervalMs: number, log: Log): No
 function logTransition(log: Log, transition: HostTransition): void {
   switch (transition.event) {
     case 'started': {
-      const { pid, serial, lanes, shortage } = transition.host;
-      const fields = { hostPid: pid, serial, sessions: lanes.length };
+      const { pid, serial, lanes, shortage, warmth } = transition.host;
+      const fields = { hostPid: pid, serial, sessions: lanes.length, warmth };
       if (shortage === undefined) log.info(fields, 'a token host is logged in');
       else log.warn({ ...fields, shortage }, 'a token host got fewer sessions than configured');
       return;

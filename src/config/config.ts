@@ -1,5 +1,5 @@
 import type { Algorithm } from '../domain/algorithm.ts';
-import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
+import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
 import type { Operation } from '../service/access-policy.ts';
 
 /** From the least to the most, as the log library names them. */
@@ -47,6 +47,7 @@ export interface TokenConfig {
   readonly startTimeoutMs: number;
   /** A call into the module that takes longer has hung. */
   readonly callTimeoutMs: number;
+  readonly warmKeys: WarmMode;
   readonly adopt: readonly AdoptRule[];
 }
 

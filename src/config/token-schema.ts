@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import * as z from 'zod';
-import type { TokenSelector } from '../domain/token-options.ts';
+import { type TokenSelector, WARM_MODES } from '../domain/token-options.ts';
 import type { TokenConfig } from './config.ts';
 import {
   absolutePath,
@@ -57,6 +57,7 @@ function tokenDocument(credentialsDirectory: string | undefined) {
     sessionsPerHost: integer(1, 64).default(4),
     startTimeoutMs: integer(1_000, 60_000).default(15_000),
     callTimeoutMs: integer(100, 60_000).default(5_000),
+    warmKeys: z.enum(WARM_MODES, `must be one of ${WARM_MODES.join(', ')}`).default('auto'),
     adopt: z
       .array(map({ label: pattern, algorithm }), 'must be a list of maps of label, algorithm')
       .default([]),

@@ -24,3 +24,14 @@ export interface AdoptRule {
   readonly label: string;
   readonly algorithm: Algorithm;
 }
+
+/** Whether hosts sign with copies of keys as session objects; `auto` measures both ways. */
+export const WARM_MODES = ['auto', 'on', 'off'] as const;
+
+export type WarmMode = (typeof WARM_MODES)[number];
+
+/** What was decided about copies of keys. */
+export interface Warmth {
+  readonly warm: boolean;
+  readonly why: string;
+}

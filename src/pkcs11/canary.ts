@@ -44,6 +44,12 @@ export class Canary {
     return mac;
   }
 
+  /** The key itself. @returns undefined when the token holds no canary key @throws {CryptokiError} */
+  key(session: Session): MacKey | undefined {
+    const handle = this.#handle ?? findCanary(session);
+    return handle && canaryKey(handle);
+  }
+
   /** Generates the canary key. @throws {CryptokiError} */
   static generate(session: Session): void {
     const tag = randomBytes(TAG_BYTES);

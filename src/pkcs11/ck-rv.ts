@@ -1,5 +1,6 @@
 import pkcs11js from 'pkcs11js';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
+import { StartFailure } from '../service/start-failure.ts';
 
 /** What becomes of the session on which a call failed. */
 type SessionFate = 'kept' | 'replaced';
@@ -147,6 +148,21 @@ export function toSigildError(error: CryptokiError, action: string): SigildError
       cause: error,
     },
   );
+}
+
+/**
+ * What sigilctl, which knows no Cryptoki, is told of a failure: a refused PIN is a StartFailure,
+ * any other failed call a SigildError.
+ *
+ * @returns undefined for a defect
+ */
+export function plainFailure(error: unknown): SigildError | StartFailure | undefined {
+  if (error instanceof StartFailure) return error;
+  if (!(error instanceof CryptokiError)) return undefined;
+  const { next, reason } = error.verdict;
+  return next === 'wrong-pin'
+    ? new StartFailure('wrong-pin', error.message, error)
+    : new SigildError(reason, error.message, { cause: error });
 }
 
 const RV_NAMES: ReadonlyMap<number, string> = new Map(

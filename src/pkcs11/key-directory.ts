@@ -7,8 +7,8 @@ import { MECHANISMS } from './mechanisms.ts';
 export interface DirectoryEntry extends MacKey {
   /** Whether the key might sign when it was read. The token decides when it is used. */
   readonly maySign: boolean;
-  /** Whether its fingerprint was made with this handle. */
-  proven: boolean;
+  /** Its MAC of the reserved text, once it has been made with this handle. */
+  fingerprint: Buffer | undefined;
 }
 
 /**
@@ -28,7 +28,7 @@ export class KeyDirectory {
       mechanism: { mechanism: MECHANISMS[version.algorithm].type },
       macBytes: ALGORITHMS[version.algorithm].macBytes,
       maySign: maySign(version.state),
-      proven: false,
+      fingerprint: undefined,
     };
     this.#entries.set(version.id, entry);
     return entry;

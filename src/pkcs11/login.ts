@@ -82,7 +82,7 @@ function loginFailure(error: CryptokiError): StartFailure {
   const remedy =
     error.rv === pkcs11js.CKR_PIN_LOCKED
       ? 'its PIN is locked; the security officer must set a new one'
-      : 'put the right PIN in place, then start again; it is not tried again, since tokens lock';
+      : 'put the right PIN in place, then start over; it is not tried again, since tokens lock';
   return new StartFailure(
     'wrong-pin',
     `the token refused the PIN (${error.message}): ${remedy}`,

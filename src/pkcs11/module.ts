@@ -2,7 +2,10 @@ import { accessSync, constants } from 'node:fs';
 import { Module } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { StartFailure } from '../service/start-failure.ts';
-import { ck } from './ck-rv.ts';
+import { ck, plainFailure } from './ck-rv.ts';
+
+/** A PKCS#11 module that this process has loaded. */
+export type TokenModule = Module;
 
 /**
  * Loads a PKCS#11 module and initialises it for calls from several threads.
@@ -13,7 +16,7 @@ import { ck } from './ck-rv.ts';
  * @param file absolute path of the module
  * @throws {StartFailure} configuration when it cannot be loaded, unavailable when it does not initialise
  */
-export function initializeModule(file: string): Module {
+export function initializeModule(file: string): TokenModule {
   const module = loadModule(file);
   try {
     ck('C_Initialize', () => module.initialize({ flags: pkcs11js.CKF_OS_LOCKING_OK }));
@@ -24,17 +27,39 @@ export function initializeModule(file: string): Module {
 }
 
 /**
+ * Runs work on a module and finalises it afterwards.
+ *
+ * @param file absolute path of the module
+ * @throws {StartFailure} as {@link initializeModule}
+ * @throws {SigildError} for what the token refuses
+ */
+export async function withModule<Result>(
+  file: string,
+  work: (module: TokenModule) => Result | Promise<Result>,
+): Promise<Result> {
+  const module = initializeModule(file);
+  try {
+    return await work(module);
+  } catch (error) {
+    throw plainFailure(error) ?? error;
+  } finally {
+    module.finalize();
+  }
+}
+
+/**
  * Loads a module that another thread of this process has initialised.
  *
  * @throws {StartFailure} configuration
  */
-export function loadModule(file: string): Module {
+export function loadModule(file: string): TokenModule {
   try {
     accessSync(file, constants.R_OK);
   } catch (error) {
     throw new StartFailure(
       'configuration',
-      `PKCS#11 module ${file} cannot be read: ${messageOf(error)}; check token.module`,
+      `PKCS#11 module ${file} cannot be read: ${messageOf(error)}; ` +
+        'for sigilctl check --module, for the daemon check token.module',
       error,
     );
   }

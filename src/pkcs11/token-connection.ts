@@ -1,5 +1,11 @@
 import { type Module, type Session, Slot } from 'graphene-pk11';
-import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
+import type {
+  AdoptRule,
+  PinSource,
+  TokenSelector,
+  WarmMode,
+  Warmth,
+} from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError } from './ck-rv.ts';
@@ -7,6 +13,8 @@ import { login, readPin } from './login.ts';
 import { initializeModule, loadModule } from './module.ts';
 import { selectToken } from './token-selection.ts';
 import { TokenSession } from './token-session.ts';
+import type { WarmKeysOptions } from './warm-keys.ts';
+import { decideWarmth } from './warmth.ts';
 
 export interface TokenConnectionOptions {
   /** Absolute path of the PKCS#11 module. */
@@ -15,6 +23,7 @@ export interface TokenConnectionOptions {
   /** The serial number of the token that was used before; undefined the first time. */
   readonly expectedSerial: string | undefined;
   readonly pin: PinSource;
+  readonly warmKeys: WarmMode;
 }
 
 /**
@@ -26,6 +35,7 @@ export interface TokenConnection {
   readonly serial: string;
   /** What the canary key's MAC is. */
   readonly canaryMac: Buffer;
+  readonly warmth: Warmth;
   /** Logs out and finalises the module. No call may be in flight in any thread. */
   close(): void;
 }
@@ -49,10 +59,13 @@ export function connectToken(options: TokenConnectionOptions): TokenConnection {
     );
   }
   const keeper = login(slot, pin);
+  const canary = new Canary(undefined);
+  const canaryMac = firstCanaryMac(keeper, canary);
   return {
     slot,
     serial: info.serialNumber,
-    canaryMac: firstCanaryMac(keeper),
+    canaryMac,
+    warmth: decideWarmth(options.warmKeys, keeper, canary, canaryMac),
     close: () => disconnect(module, keeper),
   };
 }
@@ -64,20 +77,21 @@ export interface JoiningOptions {
   readonly slot: Uint8Array;
   readonly adopt: readonly AdoptRule[];
   readonly canaryMac: Uint8Array;
+  readonly warmKeys: WarmKeysOptions | undefined;
 }
 
 /** A session for another thread of the process that has connected. @throws {StartFailure} */
-export function joinToken({ module, slot, adopt, canaryMac }: JoiningOptions): TokenSession {
-  const loaded = loadModule(module);
+export function joinToken(options: JoiningOptions): TokenSession {
+  const module = loadModule(options.module);
   return new TokenSession({
-    slot: new Slot(Buffer.from(slot), loaded, loaded.lib),
-    adopt,
-    canaryMac: Buffer.from(canaryMac),
+    slot: new Slot(Buffer.from(options.slot), module, module.lib),
+    adopt: options.adopt,
+    canaryMac: Buffer.from(options.canaryMac),
+    warmKeys: options.warmKeys,
   });
 }
 
-function firstCanaryMac(keeper: Session): Buffer {
-  const canary = new Canary(undefined);
+function firstCanaryMac(keeper: Session, canary: Canary): Buffer {
   try {
     const mac = canary.sign(keeper) ?? generateCanary(keeper, canary);
     if (mac) return mac;

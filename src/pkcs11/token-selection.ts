@@ -1,28 +1,33 @@
-import type { Module, Slot, Token } from 'graphene-pk11';
+import type { Slot, Token } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import type { TokenSelector } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { ck } from './ck-rv.ts';
+import type { TokenModule } from './module.ts';
 
 export interface FoundToken {
   readonly slot: Slot;
   readonly info: Token;
 }
 
-/** Every initialised token that is present. */
-function listTokens(module: Module): FoundToken[] {
+/** Every token that is present, initialised or not. @throws {CryptokiError} */
+export function presentTokens(module: TokenModule): FoundToken[] {
   const slots = ck('C_GetSlotList', () => module.getSlots(true));
-  return [...slots]
-    .map((slot) => ({ slot, info: ck('C_GetTokenInfo', () => slot.getToken()) }))
-    .filter(({ info }) => (info.flags & pkcs11js.CKF_TOKEN_INITIALIZED) !== 0);
+  return [...slots].map((slot) => ({ slot, info: ck('C_GetTokenInfo', () => slot.getToken()) }));
+}
+
+export function isInitialized({ info }: FoundToken): boolean {
+  return (info.flags & pkcs11js.CKF_TOKEN_INITIALIZED) !== 0;
 }
 
 /**
+ * Finds the one initialised token that a selector names.
+ *
  * @throws {StartFailure} unavailable when no token matches, configuration when several do; the
  *   message lists the tokens that were found
  */
-export function selectToken(module: Module, selector: TokenSelector): FoundToken {
-  const tokens = listTokens(module);
+export function selectToken(module: TokenModule, selector: TokenSelector): FoundToken {
+  const tokens = presentTokens(module).filter(isInitialized);
   const matches = tokens.filter(({ info }) => matchesSelector(info, selector));
   const [only] = matches;
   if (only && matches.length === 1) return only;

@@ -1,32 +1,33 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Session, Slot } from 'graphene-pk11';
-import { SigildError } from '../domain/errors.ts';
-import { FINGERPRINT_BYTES, type Fingerprint, type Proven } from '../domain/fingerprint.ts';
+import type { SigildError } from '../domain/errors.ts';
+import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import type { NewKey } from '../service/ports.ts';
-import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, ck, toSigildError } from './ck-rv.ts';
 import { type Creation, createKey } from './key-creation.ts';
-import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
+import type { DirectoryEntry } from './key-directory.ts';
 import { KeyObjects } from './key-objects.ts';
+import { LoadedKeys } from './loaded-keys.ts';
 import { openSession } from './login.ts';
 import { signMac, verifyMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { TokenLost } from './token-lost.ts';
+import type { WarmKeysOptions } from './warm-keys.ts';
 
 export interface TokenSessionOptions {
   readonly slot: Slot;
   readonly adopt: readonly AdoptRule[];
   /** The canary key's MAC, which was made when this process logged in. */
   readonly canaryMac: Buffer;
+  /** How to sign with copies of keys; undefined to sign with the keys themselves. */
+  readonly warmKeys: WarmKeysOptions | undefined;
 }
 
 /** How long a token that is short of memory gets before the one retry. */
 const MEMORY_PAUSE_MS = 20;
-
-const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
 
 /**
  * One PKCS#11 session and what is done with it. Every call blocks.
@@ -41,13 +42,18 @@ export class TokenSession {
   readonly #slot: Slot;
   readonly #objects: KeyObjects;
   readonly #canary: Canary;
-  readonly #directory = new KeyDirectory();
+  readonly #keys: LoadedKeys;
   #session: Session | undefined;
 
-  constructor({ slot, adopt, canaryMac }: TokenSessionOptions) {
+  constructor({ slot, adopt, canaryMac, warmKeys }: TokenSessionOptions) {
     this.#slot = slot;
     this.#objects = new KeyObjects(adopt);
     this.#canary = new Canary(canaryMac);
+    this.#keys = new LoadedKeys({
+      objects: this.#objects,
+      warmKeys,
+      assertTokenWorks: () => this.probe(),
+    });
   }
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
@@ -82,7 +88,7 @@ export class TokenSession {
 
   /** Destroys one version; it makes no difference whether it was there. @throws {SigildError} */
   destroyVersion(ref: VersionRef): void {
-    this.#directory.forget(ref.id);
+    this.#keys.forget(this.#session, ref);
     this.#attempt(`destroying a version of key ${ref.key}`, (session) => {
       for (const { handle, version } of this.#objects.named(session, ref.key)) {
         if (version.id !== ref.id) continue;
@@ -93,7 +99,10 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.sign */
   sign(ref: VersionRef, data: Buffer): Proven<Buffer> {
-    return this.#withKeys('signing', [ref], (session, load) => signMac(session, load(ref), data));
+    return this.#withKeys('signing', [ref], (session, load) => {
+      const key = this.#keys.signingKey(session, ref, load(ref));
+      return signMac(session, key, data);
+    });
   }
 
   /**
@@ -103,7 +112,7 @@ export class TokenSession {
    */
   verify(refs: readonly VersionRef[], data: Buffer, mac: Buffer): Proven<number> {
     return this.#withKeys('verifying', refs, (session, load) =>
-      refs.findIndex((ref) => matches(session, load(ref), data, mac)),
+      refs.findIndex((ref) => this.#matches(session, ref, load(ref), data, mac)),
     );
   }
 
@@ -122,6 +131,7 @@ export class TokenSession {
   close(): void {
     const session = this.#session;
     this.#session = undefined;
+    this.#keys.forgetCopies();
     try {
       session?.close();
     } catch {
@@ -147,7 +157,7 @@ export class TokenSession {
     const run = (): Proven<Result> => {
       const session = this.#open();
       const fingerprints: Fingerprint[] = [];
-      const load = (ref: VersionRef) => this.#load(session, ref, fingerprints);
+      const load = (ref: VersionRef) => this.#keys.load(session, ref, fingerprints);
       return { result: operate(session, load), fingerprints };
     };
     const what = `${action} with key ${refs[0]?.key}`;
@@ -155,7 +165,7 @@ export class TokenSession {
       return run();
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
-      for (const ref of refs) this.#directory.forget(ref.id);
+      for (const ref of refs) this.#keys.forget(this.#session, ref);
       this.#abandon(error);
       const { next, reason } = error.verdict;
       if (next !== 'retry' && next !== 'find-again') throw this.#failure(error, what);
@@ -185,43 +195,20 @@ export class TokenSession {
     return toSigildError(error, what);
   }
 
-  /** @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS @throws {CryptokiError} */
-  #load(session: Session, ref: VersionRef, fingerprints: Fingerprint[]): DirectoryEntry {
-    const entry = this.#directory.get(ref.id) ?? this.#find(session, ref);
-    if (!entry.proven && entry.maySign) {
-      const mac = signMac(session, entry, FINGERPRINT_DATA).subarray(0, FINGERPRINT_BYTES);
-      fingerprints.push({ id: ref.id, mac });
-    }
-    entry.proven = true;
-    return entry;
+  /**
+   * A key that may sign verifies by making the MAC itself: C_Verify's answers differ from token to
+   * token (NSS 3.87 answers a wrong MAC with CKR_DEVICE_ERROR).
+   */
+  #matches(
+    session: Session,
+    ref: VersionRef,
+    entry: DirectoryEntry,
+    data: Buffer,
+    mac: Buffer,
+  ): boolean {
+    if (mac.byteLength !== entry.macBytes) return false;
+    if (!entry.maySign) return verifyMac(session, entry, data, mac);
+    const key = this.#keys.signingKey(session, ref, entry);
+    return timingSafeEqual(signMac(session, key, data), mac);
   }
-
-  #find(session: Session, ref: VersionRef): DirectoryEntry {
-    const found = this.#objects
-      .named(session, ref.key)
-      .filter((object) => object.version.id === ref.id);
-    const [only] = found;
-    if (!only) {
-      this.probe();
-      throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
-    }
-    if (found.length > 1) {
-      throw new SigildError(
-        'KEY_AMBIGUOUS',
-        `more than one object on the token claims to be key ${ref.key} with the id ${ref.id}`,
-      );
-    }
-    return this.#directory.add(only);
-  }
-}
-
-/**
- * A key that may sign verifies by making the MAC itself: C_Verify's answers differ from token to
- * token (NSS 3.87 answers a wrong MAC with CKR_DEVICE_ERROR).
- */
-function matches(session: Session, entry: DirectoryEntry, data: Buffer, mac: Buffer): boolean {
-  if (mac.byteLength !== entry.macBytes) return false;
-  return entry.maySign
-    ? timingSafeEqual(signMac(session, entry, data), mac)
-    : verifyMac(session, entry, data, mac);
 }

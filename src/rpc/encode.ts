@@ -25,7 +25,7 @@ export function encodeVerification(version: KeyVersion | undefined): VerifyRespo
 }
 
 /** @param versions those to tell of; the key's other fields speak for all of its versions */
-export function encodeKey(key: Key, versions: readonly KeyVersion[] = key.versions): WireKey {
+export function encodeKey(key: Key, versions: readonly KeyVersion[]): WireKey {
   const newest = key.versions[0];
   return {
     name: key.name,
@@ -37,7 +37,7 @@ export function encodeKey(key: Key, versions: readonly KeyVersion[] = key.versio
 
 export function encodePage({ keys, nextAfter }: Page): ListKeysResponse {
   return {
-    keys: keys.map((key) => encodeKey(key)),
+    keys: keys.map((key) => encodeKey(key, key.versions)),
     nextPageToken: nextAfter === undefined ? '' : encodePageToken(nextAfter),
   };
 }

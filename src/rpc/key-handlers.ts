@@ -13,13 +13,15 @@ export function keyHandlers(
     CreateKey: unary('CreateKey', environment, async (request, context) => {
       const item = decodeCreateKeyRequest(request);
       const key = await service.createKey(context, item);
-      return { key: encodeKey(key) };
+      return { key: encodeKey(key, key.versions) };
     }),
 
     GetKey: unary('GetKey', environment, async (request, context) => {
       const { key: name, version } = decodeGetKeyRequest(request);
-      const key = await service.getKey(context, name, undefined);
-      return { key: encodeKey(key, version === undefined ? undefined : [versionOf(key, version)]) };
+      // All versions, even when one is asked for: the key's other fields speak for all of them.
+      const key = await service.getKey(context, name);
+      const versions = version === undefined ? key.versions : [versionOf(key, version)];
+      return { key: encodeKey(key, versions) };
     }),
 
     ListKeys: unary('ListKeys', environment, async (request, context) => {

@@ -90,7 +90,8 @@ export class Listener {
     if (this.#closed) return;
     this.#closed = true;
     this.#server.close();
-    await this.#release();
+    // A socket that cannot be removed stays as one that nobody answers, which the next start replaces.
+    await this.#release().catch(() => undefined);
   }
 
   /** Cuts every connection that is still open. */

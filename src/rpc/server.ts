@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { KeyService } from '../service/key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
@@ -108,11 +108,13 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     const cutAtMs = performance.now() + limitMs;
     await stopAccepting();
     if (connections.open > 0) await pause(Math.min(ARRIVAL_MS, limitMs));
+    // What has arrived is read, even if this process was too busy to do so in time.
+    await nextTurn();
     // Sends GOAWAY on every connection. Its callback does not say when the requests are answered:
     // it passes over connections that their clients have begun to close.
     server.tryShutdown(() => undefined);
     health.endWatches();
-    await connections.empty(cutAtMs - performance.now());
+    await connections.empty(Math.max(0, cutAtMs - performance.now()));
     // forceShutdown of grpc-js 1.14 knows no connection when channelz is off.
     for (const listener of listeners) listener.destroyConnections();
   };

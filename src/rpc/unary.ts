@@ -78,8 +78,9 @@ export function unary<Request, Response>(
       const failure = asSigildError(error, method, requestNumber, observer);
       outcome = failure.reason;
       respond(toStatus(failure));
+    } finally {
+      lifetime.end();
     }
-    lifetime.end();
     observer.onRequest?.({
       requestId: requestId(requestNumber),
       method,

@@ -61,12 +61,12 @@ export class KeyService {
     );
   }
 
-  /** @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_AMBIGUOUS */
-  async getKey(context: RequestContext, name: string, version: number | undefined): Promise<Key> {
+  /** @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND */
+  async getKey(context: RequestContext, name: string): Promise<Key> {
     this.#policy.authorize(context.client, 'getKey', name);
     const key = await this.#catalog.find(name, context.signal, 0);
     if (!key) throw keyNotFound(name);
-    return version === undefined ? key : { name, versions: [versionOf(key, version)] };
+    return key;
   }
 
   /**

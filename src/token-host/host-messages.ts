@@ -1,4 +1,10 @@
-import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
+import type {
+  AdoptRule,
+  PinSource,
+  TokenSelector,
+  WarmMode,
+  Warmth,
+} from '../domain/token-options.ts';
 import type { StartFailureKind } from '../service/start-failure.ts';
 
 /** The first and only message from the front to a host process. */
@@ -10,6 +16,9 @@ export interface StartMessage {
   readonly expectedSerial: string | undefined;
   readonly pin: PinSource;
   readonly adopt: readonly AdoptRule[];
+  readonly warmKeys: WarmMode;
+  /** How long a copy of a key may sign before the key itself is asked. */
+  readonly recheckMs: number;
   /** How many session lanes to run; lane n talks on file descriptor FIRST_LANE_FD + n. */
   readonly sessions: number;
 }
@@ -23,6 +32,7 @@ export interface ReadyMessage {
   readonly serial: string;
   /** The numbers of the lanes that have a session. At least one. */
   readonly lanes: readonly number[];
+  readonly warmth: Warmth;
   /** Why the others have none, when the token gave fewer sessions than asked for. */
   readonly shortage: string | undefined;
 }

@@ -16,6 +16,9 @@ const ORPHAN_LIMIT_MS = 2_000;
 /** A signal to the whole process group is for the front, which lets its hosts finish first. */
 const SIGNALS_OF_THE_FRONT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
+/** A few hundred bytes each on SoftHSM; an HSM has room for some thousand session objects. */
+const MAX_COPIES_PER_SESSION = 256;
+
 interface OpenedLanes {
   readonly open: readonly number[];
   readonly shortage: string | undefined;
@@ -34,18 +37,20 @@ async function run(message: StartMessage): Promise<void> {
   if (open.length === 0) {
     throw new StartFailure('unavailable', `the token opens no session: ${shortage}`);
   }
-  send({ type: 'ready', serial: connection.serial, lanes: open, shortage });
+  const { serial, warmth } = connection;
+  send({ type: 'ready', serial, lanes: open, shortage, warmth });
   await ended;
   connection.close();
   if (process.connected) process.disconnect();
 }
 
 async function openLanes(
-  { module, adopt, sessions }: StartMessage,
-  { slot, canaryMac }: TokenConnection,
+  { module, adopt, sessions, recheckMs }: StartMessage,
+  { slot, canaryMac, warmth }: TokenConnection,
 ): Promise<OpenedLanes> {
+  const warmKeys = warmth.warm ? { maxCopies: MAX_COPIES_PER_SESSION, recheckMs } : undefined;
   const lanes = Array.from({ length: sessions }, (_, lane) =>
-    openLane({ fd: FIRST_LANE_FD + lane, module, slot: slot.handle, adopt, canaryMac }),
+    openLane({ fd: FIRST_LANE_FD + lane, module, slot: slot.handle, adopt, canaryMac, warmKeys }),
   );
   const refusals = await Promise.all(lanes.map(({ refusal }) => refusal));
   return {

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import type { Warmth } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import {
   FIRST_LANE_FD,
@@ -26,6 +27,7 @@ export interface HostOptions extends StartMessage {
 export class Host {
   readonly lanes: readonly Lane[];
   readonly serial: string;
+  readonly warmth: Warmth;
   /** Why it has fewer lanes than asked for; undefined when it has all. */
   readonly shortage: string | undefined;
   /** Settles when the process has ended, with what ended it. */
@@ -38,6 +40,7 @@ export class Host {
     this.lanes = ready.lanes.map((lane) => new Lane(pipes[lane] as Socket));
     for (const [lane, pipe] of pipes.entries()) if (!ready.lanes.includes(lane)) pipe.destroy();
     this.serial = ready.serial;
+    this.warmth = ready.warmth;
     this.shortage = ready.shortage;
     this.exited = exited;
   }
@@ -135,6 +138,6 @@ async function readyMessage(
 
 /** Only what the child is to know: anything else in the options stays here. */
 function startMessage(options: StartMessage): StartMessage {
-  const { module, selector, expectedSerial, pin, adopt, sessions } = options;
-  return { module, selector, expectedSerial, pin, adopt, sessions };
+  const { module, selector, expectedSerial, pin, adopt, sessions, warmKeys, recheckMs } = options;
+  return { module, selector, expectedSerial, pin, adopt, sessions, warmKeys, recheckMs };
 }

@@ -1,7 +1,7 @@
 import { ALGORITHMS } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
-import type { AdoptRule, PinSource, TokenSelector } from '../domain/token-options.ts';
+import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
 import type { NewKey, Token } from '../service/ports.ts';
 import { settleCreation } from '../service/settle-creation.ts';
 import type { StartFailure } from '../service/start-failure.ts';
@@ -38,6 +38,9 @@ export interface HostedTokenOptions {
   readonly selector: TokenSelector;
   readonly pin: PinSource;
   readonly adopt: readonly AdoptRule[];
+  readonly warmKeys: WarmMode;
+  /** How long a change made by another program may stay unseen where copies of keys sign. */
+  readonly recheckMs: number;
   readonly hosts: number;
   readonly sessionsPerHost: number;
   readonly startTimeoutMs: number;

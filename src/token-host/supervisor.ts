@@ -22,6 +22,8 @@ export interface SupervisorOptions<AnyHost extends SupervisedHost> {
   readonly onTransition: (transition: HostTransition<AnyHost>) => void;
   /** Told once, when no host is left and none may be started again. */
   readonly onGiveUp: (failure: StartFailure) => void;
+  /** Rejects when the signal aborts; a timer unless another one is given. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** What became of a host, for the log. */
@@ -89,7 +91,8 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
    * @throws {StartFailure}
    */
   async startSpare(): Promise<AnyHost> {
-    const host = await this.#inTurn(() => this.#startWanted());
+    const start = this.#inTurn(() => this.#startWanted());
+    const host = await start.finally(() => this.#giveUpWhenAlone());
     if (host) return host;
     throw this.#final ?? new StartFailure('unavailable', 'sigild is stopping');
   }
@@ -141,7 +144,8 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
   async #backOff(failures: number): Promise<void> {
     if (failures === 0) return;
     const waitMs = Math.min(FIRST_BACKOFF_MS * 2 ** (failures - 1), LONGEST_BACKOFF_MS);
-    await sleep(waitMs, undefined, { signal: this.#stopping.signal });
+    const { pause = pauseOnTimer } = this.#options;
+    await pause(waitMs, this.#stopping.signal);
   }
 
   #startInTurn(): Promise<Running | undefined> {
@@ -197,6 +201,10 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
     this.#options.dispatcher.failFast(NO_MORE_HOSTS);
     this.#options.onGiveUp(this.#final);
   }
+}
+
+function pauseOnTimer(ms: number, signal: AbortSignal): Promise<void> {
+  return sleep(ms, undefined, { signal });
 }
 
 /** Whatever keeps a process from being started, for instance a lack of file descriptors, may pass. */

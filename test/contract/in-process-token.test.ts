@@ -12,11 +12,13 @@ describeToken('the token in this process, on SoftHSM', async () => {
     selector: { label: softHsm.label },
     expectedSerial: undefined,
     pin: { file: softHsm.pinFile, credential: false },
+    warmKeys: 'off',
   });
   const session = new TokenSession({
     slot: connection.slot,
     adopt: [{ label: 'adopted-*', algorithm: 'HMAC_SHA256' }],
     canaryMac: connection.canaryMac,
+    warmKeys: undefined,
   });
   return {
     token: new InProcessToken(session),

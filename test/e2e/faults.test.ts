@@ -5,7 +5,12 @@ import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
 import { connectClient, failureOf, type TestClient } from '../support/client.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../support/daemon.ts';
-import { type HealthClient, healthClient } from '../support/health.ts';
+import {
+  checkHealth,
+  connectHealth,
+  type HealthClient,
+  watchHealth,
+} from '../support/health-client.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 import { until } from '../support/wait.ts';
 
@@ -27,7 +32,7 @@ async function start(softHsm = newSoftHsm(), options: DaemonOptions = {}): Promi
   cleanUps.push(() => daemon.stop());
   const [address] = daemon.addresses;
   const client = connectClient(address as string);
-  const health = healthClient(address as string);
+  const health = connectHealth(address as string);
   cleanUps.push(
     () => client.close(),
     () => health.close(),
@@ -89,7 +94,7 @@ describe('SIGTERM under load', () => {
   test('fails no call that was accepted, and leaves nothing behind', async () => {
     const { softHsm, daemon, client, health } = await start();
     await client.createKey({ key: 'load', algorithm: 'HMAC_SHA256' });
-    const watch = health.watch();
+    const watch = watchHealth(health);
     const hosts = hostPids(daemon);
     let signed = 0;
     const failures: unknown[] = [];
@@ -120,7 +125,7 @@ describe('SIGTERM under load', () => {
     expect(exit).toBe(0);
     expect(hosts.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
     expect(existsSync(join(softHsm.directory, 'sigild.sock'))).toBe(false);
-    await watch.ended;
+    await watch.end;
   });
 
   test('ends at once on a second signal', async () => {
@@ -242,7 +247,7 @@ describe('a token that goes away', () => {
     const tokens = join(softHsm.directory, 'tokens');
 
     renameSync(tokens, `${tokens}.away`);
-    await until(async () => (await health.check('')) === 'NOT_SERVING');
+    await until(async () => (await checkHealth(health, '')) === 'NOT_SERVING');
 
     const failure = await failureOf(client.sign({ key: 'here', data: Buffer.from('x') }));
     expect(failure).toMatchObject({
@@ -253,10 +258,10 @@ describe('a token that goes away', () => {
     expect(await failureOf(client.getKey({ key: 'here' }))).toMatchObject({
       reason: 'TOKEN_UNAVAILABLE',
     });
-    expect(await health.check('sigild.v1.SigningService')).toBe('NOT_SERVING');
+    expect(await checkHealth(health, 'sigild.v1.SigningService')).toBe('NOT_SERVING');
 
     renameSync(`${tokens}.away`, tokens);
-    await until(async () => (await health.check('')) === 'SERVING');
+    await until(async () => (await checkHealth(health, '')) === 'SERVING');
     await expect(client.sign({ key: 'here', data: Buffer.from('x') })).resolves.toBeDefined();
     expect(daemon.process.exitCode).toBeNull();
     expect(readdirSync(tokens)).toHaveLength(1);
@@ -267,6 +272,6 @@ test('health tells of the whole server and of each service', async () => {
   const { health } = await start();
 
   for (const service of ['', 'sigild.v1.SigningService', 'sigild.v1.KeyService']) {
-    expect(await health.check(service)).toBe('SERVING');
+    expect(await checkHealth(health, service)).toBe('SERVING');
   }
 });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { credentials, status } from '@grpc/grpc-js';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ListenerError } from '../../src/rpc/listener-error.ts';
 import type { TlsFiles } from '../../src/rpc/tls-server.ts';
 import { type Authority, createAuthority, type KeyPair } from '../support/certificates.ts';
@@ -178,6 +178,21 @@ test('refused connections leave the others alone', async () => {
 
   await expect(client.listKeys({})).resolves.toBeDefined();
   expect(rpc.refusals).toHaveLength(1);
+});
+
+test('a drain cuts what is still open at its limit', async () => {
+  rpc.token.writeKey('shop', Buffer.alloc(32));
+  const client = connect(right);
+  await client.sign({ key: 'shop', data: Buffer.alloc(1) });
+  const release = rpc.token.hold();
+  const failed = failureOf(client.sign({ key: 'shop', data: Buffer.alloc(1) }));
+  await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+
+  await rpc.server.drain(200);
+
+  expect((await failed).code).toBe(status.UNAVAILABLE);
+  await vi.waitFor(() => expect(rpc.token.waiting).toBe(0));
+  release();
 });
 
 describe('a TLS listener does not open', () => {

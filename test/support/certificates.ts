@@ -14,6 +14,8 @@ export interface CertificateOptions {
   /** As openssl's `subjectAltName` wants it, for instance `DNS:localhost,IP:127.0.0.1`. */
   readonly names?: string;
   readonly usage: 'clientAuth' | 'serverAuth';
+  /** Its time ended yesterday. */
+  readonly expired?: boolean;
 }
 
 export interface Authority extends KeyPair {
@@ -30,18 +32,16 @@ export function createAuthority(folder: string, name = 'ca'): Authority {
   ]);
   return {
     ...authority,
-    issue: (leaf, { subject, names, usage }) =>
-      make(
-        folder,
-        leaf,
-        subject,
-        [
-          'basicConstraints = critical, CA:false',
-          `extendedKeyUsage = ${usage}`,
-          ...(names === undefined ? [] : [`subjectAltName = ${names}`]),
-        ],
-        authority,
-      ),
+    issue: (leaf, { subject, names, usage, expired = false }) => {
+      const extensions = [
+        'basicConstraints = critical, CA:false',
+        `extendedKeyUsage = ${usage}`,
+        ...(names === undefined ? [] : [`subjectAltName = ${names}`]),
+      ];
+      const issued = make(folder, leaf, subject, extensions, authority);
+      if (expired) expire(issued, join(folder, `${leaf}.cnf`), authority);
+      return issued;
+    },
   };
 }
 
@@ -71,4 +71,21 @@ function make(
     { stdio: 'pipe' },
   );
   return { certificate, key };
+}
+
+/** Signs a certificate anew: `openssl req` makes none whose time is over, `openssl x509` does. */
+function expire({ certificate, key }: KeyPair, config: string, issuer: KeyPair): void {
+  const request = execFileSync(
+    'openssl',
+    ['x509', '-x509toreq', '-in', certificate, '-signkey', key],
+    { stdio: 'pipe' },
+  );
+  execFileSync(
+    'openssl',
+    [
+      ...['x509', '-req', '-days', '-1', '-set_serial', '1', '-out', certificate],
+      ...['-CA', issuer.certificate, '-CAkey', issuer.key, '-extfile', config, '-extensions', 'v3'],
+    ],
+    { input: request, stdio: 'pipe' },
+  );
 }

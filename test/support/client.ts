@@ -1,10 +1,4 @@
-import {
-  type ChannelCredentials,
-  credentials,
-  type Metadata,
-  type ServiceError,
-} from '@grpc/grpc-js';
-import type { ErrorReason } from '../../src/domain/errors.ts';
+import { type ChannelCredentials, credentials, type ServiceError } from '@grpc/grpc-js';
 import type { CreateKeyRequest } from '../../src/generated/sigild/v1/CreateKeyRequest.ts';
 import type { CreateKeyResponse__Output } from '../../src/generated/sigild/v1/CreateKeyResponse.ts';
 import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.ts';
@@ -15,7 +9,8 @@ import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
 import type { SignResponse__Output } from '../../src/generated/sigild/v1/SignResponse.ts';
 import type { VerifyRequest } from '../../src/generated/sigild/v1/VerifyRequest.ts';
 import type { VerifyResponse__Output } from '../../src/generated/sigild/v1/VerifyResponse.ts';
-import { googleRpc, v1 } from '../../src/rpc/proto.ts';
+import { decodeErrorDetails, STATUS_DETAILS_KEY } from '../../src/rpc/error-details.ts';
+import { v1 } from '../../src/rpc/proto.ts';
 
 /** The API as plain promises; each call has a deadline of 5 s unless told otherwise. */
 export interface TestClient {
@@ -59,7 +54,7 @@ function promise<Response>(call: (done: Callback<Response>) => void): Promise<Re
 /** What an error of the API says of itself. */
 export interface ErrorDetails {
   readonly code: number;
-  readonly reason: ErrorReason | undefined;
+  readonly reason: string | undefined;
   readonly fields: readonly string[];
   readonly retryDelayMs: number | undefined;
   readonly message: string;
@@ -73,24 +68,13 @@ export async function failureOf(call: Promise<unknown>): Promise<ErrorDetails> {
     },
     (failure: ServiceError) => failure,
   );
-  return { code: error.code, message: error.details, ...detailsOf(error.metadata) };
-}
-
-function detailsOf(metadata: Metadata): Omit<ErrorDetails, 'code' | 'message'> {
-  const [bytes] = metadata.get('grpc-status-details-bin');
-  const details = Buffer.isBuffer(bytes) ? googleRpc.Status.deserialize(bytes).details : [];
-  const found = new Map(
-    details.map((any) => [any.type_url?.split('.').at(-1), any.value as Buffer]),
-  );
-  const info = found.get('ErrorInfo');
-  const request = found.get('BadRequest');
-  const retry = found.get('RetryInfo');
-  const delay = retry && googleRpc.RetryInfo.deserialize(retry).retryDelay;
+  const [bytes] = error.metadata.get(STATUS_DETAILS_KEY);
+  const details = Buffer.isBuffer(bytes) ? decodeErrorDetails(bytes) : undefined;
   return {
-    reason: info && (googleRpc.ErrorInfo.deserialize(info).reason as ErrorReason),
-    fields: request
-      ? googleRpc.BadRequest.deserialize(request).fieldViolations.map((field) => field.field ?? '')
-      : [],
-    retryDelayMs: delay && Number(delay.seconds ?? 0) * 1_000 + (delay.nanos ?? 0) / 1e6,
+    code: error.code,
+    message: error.details,
+    reason: details?.reason,
+    fields: details?.violations.map(({ field }) => field) ?? [],
+    retryDelayMs: details?.retryAfterMs,
   };
 }

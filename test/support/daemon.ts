@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import type { SoftHsm } from './softhsm.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../dist/main.js');
@@ -20,6 +21,8 @@ export interface DaemonOptions {
   /** Parts of the configuration that differ from {@link baseConfig}, by top-level key. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly environment?: NodeJS.ProcessEnv;
+  /** A program and its arguments that run the daemon in their own process's place. */
+  readonly launcher?: readonly [program: string, ...args: string[]];
 }
 
 /** The built daemon, as a process of its own. */
@@ -89,14 +92,46 @@ export async function runDaemonToEnd(
   return { exit, stderr: daemon.stderr(), log: daemon.logLines };
 }
 
+/** How a run of the program ended that was not to become a daemon. */
+export interface Run {
+  readonly exit: number | string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the program with any arguments to its end. */
+export async function runSigild(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<Run> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    env: environment,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: START_LIMIT_MS,
+    killSignal: 'SIGKILL',
+  });
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, 'close'),
+  ]);
+  return { exit: code ?? signal, stdout, stderr };
+}
+
 type StartingDaemon = Daemon & { onServing(told: (addresses: string[]) => void): void };
 
-function spawnDaemon(softHsm: SoftHsm, { config, environment }: DaemonOptions): StartingDaemon {
+/** Starts a daemon and does not wait for it. */
+export function spawnDaemon(
+  softHsm: SoftHsm,
+  { config, environment, launcher }: DaemonOptions = {},
+): StartingDaemon {
   const folder = mkdtempSync(join(tmpdir(), 'sigild-daemon-'));
   const file = join(folder, 'config.yaml');
   // JSON is YAML.
   writeFileSync(file, JSON.stringify({ ...baseConfig(softHsm), ...config }, undefined, 2));
-  const child = spawn(process.execPath, [PROGRAM, '--config', file], {
+  const command = [process.execPath, PROGRAM, '--config', file] as const;
+  const [program, ...args] = launcher ? ([...launcher, ...command] as const) : command;
+  const child = spawn(program, args, {
     env: { ...softHsm.environment, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

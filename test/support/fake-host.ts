@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream';
 import { SigildError } from '../../src/domain/errors.ts';
 import { encodeFrame, FrameReader, numberFrame } from '../../src/token-host/frames.ts';
 import { Lane } from '../../src/token-host/lane.ts';
-import { encodeFailure, OUTCOME } from '../../src/token-host/protocol.ts';
+import { encodeFailure, OPERATION, OUTCOME } from '../../src/token-host/protocol.ts';
 import type { SupervisedHost } from '../../src/token-host/supervisor.ts';
 
 /** Lets everything happen that waits for nothing but its turn. */
@@ -10,9 +10,9 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-/** A frame for a lane, which answers with this text. */
-export function textFrame(text: string): Buffer {
-  return encodeFrame(1, Buffer.byteLength(text), (payload) => payload.write(text));
+/** A frame that holds a text. */
+export function textFrame(text: string, code: number = OPERATION.sign): Buffer {
+  return encodeFrame(code, Buffer.byteLength(text), (payload) => payload.write(text));
 }
 
 /** A request that has reached a session and is not answered. */
@@ -27,6 +27,8 @@ export class FakeSession {
   /** What each write to the pipe held. */
   readonly batches: (readonly string[])[] = [];
   readonly pending: Request[] = [];
+  /** How often it got a batch before it had answered the one before. */
+  overlaps = 0;
   /** Whether the front has said that no more calls come. */
   ended = false;
   /** While it does not read, the pipe keeps what is written. */
@@ -52,12 +54,9 @@ export class FakeSession {
 
   /** Answers the oldest requests, each with its own text. */
   answer(count = 1): void {
-    const answers = this.pending.splice(0, count).map(({ call, text }) =>
-      numbered(
-        encodeFrame(OUTCOME.done, Buffer.byteLength(text), (payload) => payload.write(text)),
-        call,
-      ),
-    );
+    const answers = this.pending
+      .splice(0, count)
+      .map(({ call, text }) => numbered(textFrame(text, OUTCOME.done), call));
     if (answers.length > 0) this.pipe.push(Buffer.concat(answers));
   }
 
@@ -83,6 +82,7 @@ export class FakeSession {
       call,
       text: payload.toString(),
     }));
+    if (this.pending.length > 0) this.overlaps += 1;
     this.batches.push(frames.map(({ text }) => text));
     this.pending.push(...frames);
   }
@@ -119,9 +119,14 @@ export class FakeHost implements SupervisedHost {
   /** Ends the process, and its pipes with it. */
   async exit(how = 'ended by SIGKILL'): Promise<void> {
     this.ended = true;
-    for (const session of this.sessions) session.close();
     this.#exit(how);
+    for (const session of this.sessions) session.close();
     await turn();
+  }
+
+  /** Every text that has reached it. */
+  get received(): readonly string[] {
+    return this.sessions.flatMap((session) => session.batches.flat());
   }
 
   /** What its sessions have not answered. */

@@ -41,6 +41,7 @@ export class FakeToken implements Token {
   readonly #failures = new Map<Method, unknown[]>();
   #released: Promise<void> | undefined;
   #waiting = 0;
+  #mostWaiting = 0;
   #isClosed = false;
 
   /** The next calls of a method fail, one with each error; undefined lets one pass. */
@@ -60,8 +61,14 @@ export class FakeToken implements Token {
     };
   }
 
+  /** How many calls wait while the token is held. */
   get waiting(): number {
     return this.#waiting;
+  }
+
+  /** The most that ever waited at once. */
+  get mostWaiting(): number {
+    return this.#mostWaiting;
   }
 
   /** Every call from now on fails with SHUTTING_DOWN. */
@@ -159,6 +166,7 @@ export class FakeToken implements Token {
     if (this.#released !== undefined) {
       if (this.#waiting >= this.maxWaiting) throw failure('POOL_SATURATED', 'too many calls wait');
       this.#waiting += 1;
+      this.#mostWaiting = Math.max(this.#mostWaiting, this.#waiting);
       await untilAborted(this.#released, signal).finally(() => {
         this.#waiting -= 1;
       });

@@ -17,6 +17,8 @@ export function startHostedToken(
     selector: { label: softHsm.label },
     pin: { file: softHsm.pinFile, credential: false },
     adopt: [{ label: 'adopted-*', algorithm: 'HMAC_SHA256' }],
+    warmKeys: 'auto',
+    recheckMs: 1_000,
     hosts: 2,
     sessionsPerHost: 2,
     startTimeoutMs: 10_000,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { decodeBase64 } from '../../src/admin/base64.ts';
+import { decodeBase64 } from '../../src/admin/data-input.ts';
 
 test('decodes what any encoder makes of any bytes', () => {
   fc.assert(

@@ -1,6 +1,7 @@
+import type { Slot as TokenSlot } from 'graphene-pk11';
 import { beforeEach, expect, test } from 'vitest';
-import type { TokenModule, TokenSlot } from '../../src/admin/token-module.ts';
 import { findFreeSlot, initToken } from '../../src/admin/token-provisioning.ts';
+import type { TokenModule } from '../../src/pkcs11/module.ts';
 
 const PINS = { so: 'so-secret', user: 'user-secret' };
 const INITIALISED = 0x400;

@@ -30,6 +30,7 @@ describe('a right configuration', () => {
         sessionsPerHost: 4,
         startTimeoutMs: 15_000,
         callTimeoutMs: 5_000,
+        warmKeys: 'auto',
         adopt: [],
       },
       algorithms: ['HMAC_SHA224', 'HMAC_SHA256', 'HMAC_SHA384', 'HMAC_SHA512'],
@@ -153,7 +154,7 @@ log: { level: loud }
     expect(problems).toEqual([
       'FILE:2:3: token.module: is missing: must be an absolute path',
       'FILE:2:3: token.modul: unknown key; allowed here: module, label, serial, uri, pinFile, ' +
-        'pinCredential, hosts, sessionsPerHost, startTimeoutMs, callTimeoutMs, adopt',
+        'pinCredential, hosts, sessionsPerHost, startTimeoutMs, callTimeoutMs, warmKeys, adopt',
       'FILE:2:3: token: needs exactly one of label, serial, uri; it has label, serial',
       'FILE:4:11: token.serial: must be text of 1 to 16 bytes without control characters ' +
         '(in quotes when it looks like a number)',

@@ -66,7 +66,7 @@ describe('over the wire', () => {
   });
 
   test('a key keeps every field of every version', () => {
-    const bytes = v1.Key.serialize(encodeKey(key));
+    const bytes = v1.Key.serialize(encodeKey(key, key.versions));
 
     const wireVersion = (number: number) => ({
       id: String(number).repeat(32),
@@ -92,7 +92,7 @@ describe('over the wire', () => {
     const attributes = { ...proven, sensitive: undefined, local: undefined };
     const adopted = version(1, { createTimeMs: undefined, attributes });
 
-    const bytes = v1.Key.serialize(encodeKey({ name: 'shop', versions: [adopted] }));
+    const bytes = v1.Key.serialize(encodeKey({ name: 'shop', versions: [adopted] }, [adopted]));
 
     const [wire] = v1.Key.deserialize(bytes).versions;
     expect(wire).not.toHaveProperty('createTime');
@@ -112,9 +112,9 @@ describe('over the wire', () => {
   });
 
   test('a key without an ACTIVE version has the primary version 0', () => {
-    const suspended = { name: 'shop', versions: [version(1, { state: 'SUSPENDED' })] };
+    const suspended: Key = { name: 'shop', versions: [version(1, { state: 'SUSPENDED' })] };
 
-    const bytes = v1.Key.serialize(encodeKey(suspended));
+    const bytes = v1.Key.serialize(encodeKey(suspended, suspended.versions));
 
     expect(v1.Key.deserialize(bytes).primaryVersion).toBe(0);
   });

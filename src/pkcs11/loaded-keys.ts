@@ -1,0 +1,81 @@
+import type { Session } from 'graphene-pk11';
+import { SigildError } from '../domain/errors.ts';
+import { FINGERPRINT_BYTES, type Fingerprint } from '../domain/fingerprint.ts';
+import type { VersionRef } from '../domain/key.ts';
+import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
+import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
+import type { KeyObjects } from './key-objects.ts';
+import { type MacKey, signMac } from './mac.ts';
+import { WarmKeys, type WarmKeysOptions } from './warm-keys.ts';
+
+export interface LoadedKeysOptions {
+  readonly objects: KeyObjects;
+  /** How to sign with copies of keys; undefined to sign with the keys themselves. */
+  readonly warmKeys: WarmKeysOptions | undefined;
+  /** Throws unless the token works: a key is only then believed to be missing. */
+  readonly assertTokenWorks: () => void;
+}
+
+const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
+
+/** The keys that one session has found, ready for use. */
+export class LoadedKeys {
+  readonly #objects: KeyObjects;
+  readonly #assertTokenWorks: () => void;
+  readonly #directory = new KeyDirectory();
+  readonly #warmKeys: WarmKeys | undefined;
+
+  constructor({ objects, warmKeys, assertTokenWorks }: LoadedKeysOptions) {
+    this.#objects = objects;
+    this.#assertTokenWorks = assertTokenWorks;
+    this.#warmKeys = warmKeys && new WarmKeys(warmKeys);
+  }
+
+  /**
+   * @param fingerprints gets the version's fingerprint when this is the first use of its handle
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS
+   * @throws {CryptokiError}
+   */
+  load(session: Session, ref: VersionRef, fingerprints: Fingerprint[]): DirectoryEntry {
+    const entry = this.#directory.get(ref.id) ?? this.#find(session, ref);
+    if (entry.maySign && !entry.fingerprint) {
+      const mac = signMac(session, entry, FINGERPRINT_DATA);
+      fingerprints.push({ id: ref.id, mac: mac.subarray(0, FINGERPRINT_BYTES) });
+      entry.fingerprint = mac;
+    }
+    return entry;
+  }
+
+  /** The key to sign with: its copy where those are in use. @throws {CryptokiError} */
+  signingKey(session: Session, { id }: VersionRef, entry: DirectoryEntry): MacKey {
+    if (!this.#warmKeys || !entry.fingerprint) return entry;
+    return this.#warmKeys.pick(session, id, entry, entry.fingerprint);
+  }
+
+  /** What is known of a version must be found anew. @param session undefined when it has closed */
+  forget(session: Session | undefined, { id }: VersionRef): void {
+    this.#directory.forget(id);
+    if (session) this.#warmKeys?.drop(session, id);
+  }
+
+  /** To be called when the session has been closed: the copies went with it. */
+  forgetCopies(): void {
+    this.#warmKeys?.forgetAll();
+  }
+
+  #find(session: Session, ref: VersionRef): DirectoryEntry {
+    const found = this.#objects
+      .named(session, ref.key)
+      .filter((object) => object.version.id === ref.id);
+    const [only] = found;
+    if (!only) {
+      this.#assertTokenWorks();
+      throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
+    }
+    if (found.length === 1) return this.#directory.add(only);
+    throw new SigildError(
+      'KEY_AMBIGUOUS',
+      `more than one object on the token claims to be key ${ref.key} with the id ${ref.id}`,
+    );
+  }
+}

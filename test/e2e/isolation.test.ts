@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, realpathSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { connectClient, failureOf, type TestClient } from '../support/client.ts';
+import { type Daemon, startDaemon } from '../support/daemon.ts';
+import { mappedFiles, memoryHolds, processTree } from '../support/processes.ts';
+import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { until } from '../support/wait.ts';
+
+const KEY_VALUE = randomBytes(32);
+
+let softHsm: SoftHsm;
+let daemon: Daemon;
+let client: TestClient;
+let front: number;
+let hosts: readonly number[];
+
+beforeAll(async () => {
+  softHsm = createSoftHsm();
+  softHsm.writeKey({ label: 'adopted-key', value: KEY_VALUE });
+  daemon = await startDaemon(softHsm, { config: { log: { level: 'trace' } } });
+  client = connectClient(daemon.addresses[0] as string);
+  // Everything that a host is for, before anybody looks.
+  await client.createKey({ key: 'made-key', algorithm: 'HMAC_SHA256' });
+  await client.sign({ key: 'adopted-key', data: Buffer.from('data') });
+  await failureOf(client.sign({ key: 'missing', data: Buffer.from('data') }));
+  front = daemon.process.pid as number;
+  const module = realpathSync(softHsm.module);
+  await until(() => {
+    hosts = processTree(front).filter((pid) => pid !== front);
+    return hosts.length >= 2 && hosts.every((pid) => mappedFiles(pid).includes(module));
+  });
+});
+
+afterAll(async () => {
+  client?.close();
+  await daemon?.stop();
+  softHsm?.remove();
+});
+
+test('the front has not loaded what the hosts have: the PKCS#11 module and its binding', () => {
+  const loaded = (pid: number) => mappedFiles(pid).filter((file) => /pkcs11|softhsm/.test(file));
+
+  for (const host of hosts) expect(loaded(host)).not.toEqual([]);
+  expect(loaded(front)).toEqual([]);
+});
+
+test("neither the PIN nor a key's value is in the front's memory", () => {
+  expect(memoryHolds(front, Buffer.from(softHsm.pinFile))).toBe(true);
+  expect(memoryHolds(front, Buffer.from(softHsm.pin))).toBe(false);
+  expect(memoryHolds(front, KEY_VALUE)).toBe(false);
+});
+
+test('the PIN is in no log, and in the arguments and the environment of no process', () => {
+  const told = daemon.stderr() + JSON.stringify(daemon.logLines);
+  const visible = [front, ...hosts].flatMap((pid) =>
+    ['cmdline', 'environ'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8')),
+  );
+
+  expect(told).not.toContain(softHsm.pin);
+  for (const text of visible) expect(text).not.toContain(softHsm.pin);
+});

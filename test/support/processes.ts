@@ -1,0 +1,79 @@
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+
+/** A process and all that descend from it. */
+export function processTree(pid: number): number[] {
+  return [pid, ...childrenOf(pid).flatMap(processTree)];
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((candidate) => parentOf(candidate) === pid);
+}
+
+/** @returns undefined when there is no such process */
+function parentOf(pid: number): number | undefined {
+  try {
+    const [, parent] = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return parent === undefined ? undefined : Number(parent);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a process's descriptors stand for, such as `socket:[4711]`. */
+export function openFiles(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder).flatMap((fd) => {
+    try {
+      return [readlinkSync(`${folder}/${fd}`)];
+    } catch {
+      // It was closed meanwhile.
+      return [];
+    }
+  });
+}
+
+/** Files of which any part is mapped into a process's memory. */
+export function mappedFiles(pid: number): string[] {
+  return memoryMap(pid).map(({ file }) => file);
+}
+
+/** Whether bytes stand anywhere in the memory that a process may write to. */
+export function memoryHolds(pid: number, bytes: Uint8Array): boolean {
+  const memory = openSync(`/proc/${pid}/mem`, 'r');
+  try {
+    return memoryMap(pid)
+      .filter(({ permissions }) => permissions.startsWith('rw'))
+      .some(({ start, end }) => readRange(memory, start, end).includes(bytes));
+  } finally {
+    closeSync(memory);
+  }
+}
+
+interface Mapping {
+  readonly start: number;
+  readonly end: number;
+  readonly permissions: string;
+  readonly file: string;
+}
+
+function memoryMap(pid: number): Mapping[] {
+  const lines = readFileSync(`/proc/${pid}/maps`, 'utf8').trim().split('\n');
+  return lines.map((line) => {
+    const [range = '', permissions = '', , , , file = ''] = line.split(/\s+/);
+    const [start = 0, end = 0] = range.split('-').map((address) => Number.parseInt(address, 16));
+    return { start, end, permissions, file };
+  });
+}
+
+/** @returns as much as can be read; a process that runs may give memory back meanwhile */
+function readRange(memory: number, start: number, end: number): Buffer {
+  const bytes = Buffer.alloc(end - start);
+  try {
+    const read = readSync(memory, bytes, 0, bytes.byteLength, start);
+    return bytes.subarray(0, read);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
