@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { assertSafeEnvironment, notifySocket, watchdogLimitMs } from './config/environment.ts';
 import { loadConfig } from './config/load-config.ts';
+import { packageVersion } from './config/version.ts';
 import { startDaemon } from './daemon.ts';
 import { EXIT_CODES, type ExitCode, ExitError } from './lifecycle/exit-codes.ts';
 import { createLog } from './lifecycle/log.ts';
@@ -42,7 +42,7 @@ interface Arguments {
 function readArguments(args: readonly string[]): Arguments | string {
   const { values } = parse(args);
   if (values.help) return HELP;
-  if (values.version) return `sigild ${version()}\n`;
+  if (values.version) return `sigild ${packageVersion()}\n`;
   if (values.config === undefined) {
     throw new ExitError(EXIT_CODES.USAGE, 'sigild: --config FILE is missing; see sigild --help');
   }
@@ -64,11 +64,6 @@ function parse(args: readonly string[]) {
     const what = error instanceof Error ? error.message : String(error);
     throw new ExitError(EXIT_CODES.USAGE, `sigild: ${what}; see sigild --help`);
   }
-}
-
-function version(): string {
-  const file = new URL('../package.json', import.meta.url);
-  return JSON.parse(readFileSync(file, 'utf8')).version;
 }
 
 async function main(): Promise<ExitCode> {
@@ -100,7 +95,7 @@ async function run(config: Config): Promise<ExitCode> {
     end(EXIT_CODES.OK);
   });
 
-  log.info({ version: version() }, 'starting');
+  log.info({ version: packageVersion() }, 'starting');
   const daemon = await startDaemon(config, log, (failure) => {
     log.fatal({ err: failure }, 'no token host may be started any more: stopping');
     end(EXIT_OF_FAILURE[failure.kind]);

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { decodeBase64 } from './base64.ts';
 import { CommandFailure, messageOf, usageFailure } from './command-failure.ts';
 
 /** Twice the highest maxDataBytes that a daemon can be configured with, whose answer is shown below it. */
@@ -46,6 +45,17 @@ async function signatureText({ signature, signatureFile }: SignatureSource): Pro
   }
   const bytes = await readAll(signatureFile, MAX_SIGNATURE_TEXT_BYTES);
   return bytes.toString('latin1').replace(/\r?\n$/, '');
+}
+
+/**
+ * Decodes base64 as RFC 4648 section 4 defines it: with padding, and without line breaks, other
+ * alphabets or bits that no byte has.
+ *
+ * @returns undefined for anything else
+ */
+export function decodeBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.toString('base64') === text ? bytes : undefined;
 }
 
 /** @param file undefined: stdin */

@@ -4,7 +4,7 @@ import { CommandFailure, usageFailure } from './command-failure.ts';
 import { withDaemon } from './daemon-client.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { CommandResult } from './invocation.ts';
-import { keyListText, keyText } from './key-text.ts';
+import { keyListText, keyText } from './key-documents.ts';
 
 export type ListOptions = DaemonOptions;
 

@@ -2,6 +2,7 @@ import type { Key__Output } from '../generated/sigild/v1/Key.ts';
 import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
 import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
 import { CommandFailure } from './command-failure.ts';
+import { columns, fields } from './layout.ts';
 
 /** `key create -o json`, `key show -o json` and an item of `key list -o json`. */
 export interface KeyDocument {
@@ -13,7 +14,7 @@ export interface KeyDocument {
   readonly versions: readonly KeyVersionDocument[];
 }
 
-export interface KeyVersionDocument {
+interface KeyVersionDocument {
   readonly version: number;
   /** 32 hexadecimal digits. */
   readonly id: string;
@@ -25,13 +26,24 @@ export interface KeyVersionDocument {
   readonly attributes: TokenAttributesDocument;
 }
 
-export interface TokenAttributesDocument {
+interface TokenAttributesDocument {
   readonly sensitive: boolean | undefined;
   readonly extractable: boolean | undefined;
   readonly alwaysSensitive: boolean | undefined;
   readonly neverExtractable: boolean | undefined;
   readonly local: boolean | undefined;
 }
+
+const ABSENT = '-';
+
+/** The table's words for a version's attributes. */
+const ATTRIBUTES = {
+  sensitive: 'sensitive',
+  extractable: 'extractable',
+  alwaysSensitive: 'always sensitive',
+  neverExtractable: 'never extractable',
+  local: 'local',
+} as const satisfies Record<keyof TokenAttributesDocument, string>;
 
 /** @throws {CommandFailure} INTERNAL for an answer without the key */
 export function keyDocument(key: Key__Output | undefined): KeyDocument {
@@ -69,4 +81,50 @@ export function enumText(value: string | number | undefined): string {
 function isoTime(seconds: number, nanos: number): string | undefined {
   const time = new Date(seconds * 1_000 + nanos / 1_000_000);
   return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
+}
+
+export function keyListText(keys: readonly KeyDocument[]): string {
+  return columns(
+    ['NAME', 'ALGORITHM', 'PRIMARY', 'VERSIONS', 'NEWEST'],
+    keys.map((key) => [
+      key.name,
+      key.algorithm,
+      primaryText(key),
+      String(key.versions.length),
+      key.versions[0]?.createTime ?? ABSENT,
+    ]),
+  );
+}
+
+export function keyText(key: KeyDocument): string {
+  const head = fields({
+    name: key.name,
+    algorithm: key.algorithm,
+    'primary version': primaryText(key),
+  });
+  const versions = columns(
+    ['VERSION', 'STATE', 'ALGORITHM', 'CREATED', 'ID', 'ATTRIBUTES'],
+    key.versions.map((version) => [
+      String(version.version),
+      version.state,
+      version.algorithm,
+      version.createTime ?? ABSENT,
+      version.id,
+      attributesText(version.attributes),
+    ]),
+  );
+  return `${head}\n${versions}`;
+}
+
+function primaryText({ primaryVersion }: KeyDocument): string {
+  return primaryVersion === 0 ? ABSENT : String(primaryVersion);
+}
+
+function attributesText(attributes: TokenAttributesDocument): string {
+  const words = Object.entries(ATTRIBUTES).flatMap(([name, word]) => {
+    const value = attributes[name as keyof TokenAttributesDocument];
+    if (value === undefined) return [];
+    return value ? [word] : [`not ${word}`];
+  });
+  return words.join(', ') || ABSENT;
 }

@@ -1,6 +1,7 @@
 import { readSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { readPin } from '../pkcs11/login.ts';
+import type { NewPins } from '../pkcs11/token-initialization.ts';
 import { CommandFailure, messageOf, usageFailure } from './command-failure.ts';
 import { HiddenPrompt } from './hidden-prompt.ts';
 
@@ -15,12 +16,6 @@ export interface PinInput {
   readonly name: string;
   readonly file: string | undefined;
   readonly fd: number | undefined;
-}
-
-/** The PINs of a new token. */
-export interface NewPins {
-  readonly so: string;
-  readonly user: string;
 }
 
 /**

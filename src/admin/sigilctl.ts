@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { sigildAddress } from '../config/environment.ts';
+import { packageVersion } from '../config/version.ts';
 import { usageFailure } from './command-failure.ts';
 import { EXIT_STATUS, exitCodeOf } from './exit-status.ts';
 import { exampleText, type Invocation } from './invocation.ts';
@@ -9,8 +9,6 @@ import { columns } from './layout.ts';
 import { asFailure, Output } from './output.ts';
 import { addSigningCommands } from './signing-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
-
-const PACKAGE = new URL('../../package.json', import.meta.url);
 
 /**
  * Runs one command line on the process's own streams.
@@ -95,11 +93,6 @@ ${statuses}${exampleText([
   'sigilctl sign --key webhooks --input-file payload.bin',
   'sigilctl verify --key webhooks --input-file payload.bin --signature BASE64',
 ])}`;
-}
-
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(PACKAGE, 'utf8'));
-  return version;
 }
 
 /** A reader that stops early, such as `head`, is no failure. */

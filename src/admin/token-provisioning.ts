@@ -1,22 +1,18 @@
-import { ck } from '../pkcs11/ck-rv.ts';
-import { login, openSession } from '../pkcs11/login.ts';
-import { type FoundToken, selectToken } from '../pkcs11/token-selection.ts';
-import { CommandFailure, usageFailure } from './command-failure.ts';
-import type { NewPins } from './pin-input.ts';
+import type { TokenModule } from '../pkcs11/module.ts';
 import {
-  asCommandFailure,
-  hasFlag,
-  presentTokens,
-  TOKEN_FLAGS,
-  type TokenInfo,
-  type TokenModule,
-} from './token-module.ts';
+  InitializationFailure,
+  initializeToken,
+  LABEL_BYTES,
+  type NewPins,
+} from '../pkcs11/token-initialization.ts';
+import { pinLimits, summarizeToken } from '../pkcs11/token-report.ts';
+import { type FoundToken, isInitialized, presentTokens } from '../pkcs11/token-selection.ts';
+import { CommandFailure, usageFailure } from './command-failure.ts';
+import { reasonOf } from './token-failure.ts';
 
-/** CK_TOKEN_INFO has 32 bytes for a label, filled up with blanks and without a zero at the end. */
-const LABEL_BYTES = 32;
-
-/** CKU_SO. */
-const SECURITY_OFFICER = 0;
+const SET_USER_PIN =
+  'set one with: pkcs11-tool --login --login-type so --init-pin, with --module and ' +
+  '--token-label; or erase the token and run this again';
 
 /**
  * @returns the label
@@ -38,11 +34,12 @@ export function parseLabel(label: string): string {
  */
 export function findFreeSlot(module: TokenModule, label: string): FoundToken {
   const tokens = presentTokens(module);
-  const namesake = tokens.find(({ info }) => isInitialized(info) && info.label === label);
+  const initialized = tokens.filter(isInitialized).map(summarizeToken);
+  const namesake = initialized.find((token) => token.label === label);
   if (namesake) {
     throw new CommandFailure(
       'TOKEN_EXISTS',
-      `a token labelled "${label}" exists already (serial ${namesake.info.serialNumber})`,
+      `a token labelled "${label}" exists already (serial ${namesake.serial})`,
       {
         nextStep:
           'use that token, or choose another --label; sigilctl erases no token, ' +
@@ -50,7 +47,7 @@ export function findFreeSlot(module: TokenModule, label: string): FoundToken {
       },
     );
   }
-  const free = tokens.find(({ info }) => !isInitialized(info));
+  const free = tokens.find((token) => !isInitialized(token));
   if (free) return free;
   throw new CommandFailure(
     'NO_FREE_SLOT',
@@ -64,13 +61,14 @@ export function findFreeSlot(module: TokenModule, label: string): FoundToken {
  *
  * @throws {CommandFailure} CONFIGURATION
  */
-export function assertPinLengths({ minPinLen, maxPinLen }: TokenInfo, pins: NewPins): void {
+export function assertPinLengths(token: FoundToken, pins: NewPins): void {
+  const { minPinBytes, maxPinBytes } = pinLimits(token);
   for (const [name, pin] of Object.entries({ 'SO PIN': pins.so, 'user PIN': pins.user })) {
     const bytes = Buffer.byteLength(pin);
-    if (bytes >= minPinLen && (maxPinLen === 0 || bytes <= maxPinLen)) continue;
+    if (bytes >= minPinBytes && (maxPinBytes === 0 || bytes <= maxPinBytes)) continue;
     throw new CommandFailure(
       'CONFIGURATION',
-      `the ${name} has ${bytes} bytes; this token takes ${minPinLen} to ${maxPinLen}; ` +
+      `the ${name} has ${bytes} bytes; this token takes ${minPinBytes} to ${maxPinBytes}; ` +
         'nothing was changed',
     );
   }
@@ -85,57 +83,17 @@ export function assertPinLengths({ minPinLen, maxPinLen }: TokenInfo, pins: NewP
  */
 export function initToken(
   module: TokenModule,
-  { slot }: FoundToken,
+  free: FoundToken,
   label: string,
   pins: NewPins,
 ): FoundToken {
-  // pkcs11js 2.1.7 passes the label's bytes on as they are, and the module reads 32 of them.
-  const padded = label + ' '.repeat(LABEL_BYTES - Buffer.byteLength(label));
-  stage('nothing was changed', () =>
-    ck('C_InitToken', () => slot.lib.C_InitToken(slot.handle, pins.so, padded)),
-  );
-  // SoftHSM 2.6 gives an initialised token another slot, at the latest to the next process.
-  const token = stage(`a token "${label}" was initialised and has no user PIN`, () => {
-    const { serialNumber } = ck('C_GetTokenInfo', () => slot.getToken());
-    return selectToken(module, { label, serial: serialNumber || undefined });
-  });
-  const name = `the token "${label}" (serial ${token.info.serialNumber})`;
-  const soSession = stage(
-    `${name} is initialised with the SO PIN and has no user PIN`,
-    () => setUserPin(token, pins),
-    'set one with: pkcs11-tool --login --login-type so --init-pin, with --module and ' +
-      '--token-label; or erase the token and run this again',
-  );
-  stage(`${name} is initialised and its user PIN is set, but no login has proven it`, () => {
-    ck('C_Logout', () => soSession.logout());
-    const session = login(token.slot, pins.user);
-    ck('C_Logout', () => session.logout());
-  });
-  return token;
-}
-
-/** @returns the session, which is logged in as security officer */
-function setUserPin({ slot }: FoundToken, pins: NewPins): ReturnType<typeof openSession> {
-  const session = openSession(slot);
-  ck('C_Login', () => session.login(pins.so, SECURITY_OFFICER));
-  ck('C_InitPIN', () => session.initPin(pins.user));
-  return session;
-}
-
-/** Runs a step; its failure tells what the steps before have left. */
-function stage<Result>(state: string, step: () => Result, nextStep?: string): Result {
   try {
-    return step();
+    return initializeToken(module, free, label, pins);
   } catch (error) {
-    const failure = asCommandFailure(error);
-    if (!(failure instanceof CommandFailure)) throw failure;
-    throw new CommandFailure(failure.reason, `${failure.message}; ${state}`, {
-      nextStep,
+    if (!(error instanceof InitializationFailure)) throw error;
+    throw new CommandFailure(reasonOf(error.cause), error.message, {
+      nextStep: error.needsUserPin ? SET_USER_PIN : undefined,
       cause: error,
     });
   }
-}
-
-function isInitialized({ flags }: TokenInfo): boolean {
-  return hasFlag(flags, TOKEN_FLAGS.tokenInitialized);
 }

@@ -19,6 +19,11 @@ export interface VersionRef {
   readonly id: string;
 }
 
+/** A version's name in maps: keys that other tools made may share an id. */
+export function versionName({ key, id }: VersionRef): string {
+  return `${key}/${id}`;
+}
+
 /** One object on the token. */
 export interface KeyVersion extends VersionRef {
   /** From 1, rising. */

@@ -1,5 +1,5 @@
 import type { Key, KeyVersion } from '../domain/key.ts';
-import type { NewKey, Token } from '../service/ports.ts';
+import type { NewKey, SignedData, Token } from '../service/ports.ts';
 import { settleCreation } from '../service/settle-creation.ts';
 import type { TokenSession } from './token-session.ts';
 
@@ -37,20 +37,23 @@ export class InProcessToken implements Token {
     });
   }
 
-  async sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  async sign(
+    version: KeyVersion,
+    batch: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[]> {
     signal.throwIfAborted();
-    return this.#session.sign(version, bufferOf(data)).result;
+    return this.#session.sign(version, batch.map(bufferOf)).result;
   }
 
   async verify(
     versions: readonly KeyVersion[],
-    data: Uint8Array,
-    mac: Uint8Array,
+    batch: readonly SignedData[],
     signal: AbortSignal,
-  ): Promise<KeyVersion | undefined> {
+  ): Promise<readonly (KeyVersion | undefined)[]> {
     signal.throwIfAborted();
-    const { result } = this.#session.verify(versions, bufferOf(data), bufferOf(mac));
-    return versions[result];
+    const signed = batch.map(({ data, mac }) => ({ data: bufferOf(data), mac: bufferOf(mac) }));
+    return this.#session.verify(versions, signed).result.map((index) => versions[index]);
   }
 
   async probe(signal: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 import { ALGORITHMS } from '../domain/algorithm.ts';
+import { type VersionRef, versionName } from '../domain/key.ts';
 import { maySign } from '../domain/key-state.ts';
 import type { KeyObject } from './key-objects.ts';
 import type { MacKey } from './mac.ts';
@@ -12,14 +13,14 @@ export interface DirectoryEntry extends MacKey {
 }
 
 /**
- * From a version's id to the handle of its object, so that a MAC costs no search. Handles live as
- * long as their process: after C_Finalize or a new login the same number may be another key.
+ * From a version to the handle of its object, so that a MAC costs no search. Handles live as long
+ * as their process: after C_Finalize or a new login the same number may be another key.
  */
 export class KeyDirectory {
   readonly #entries = new Map<string, DirectoryEntry>();
 
-  get(id: string): DirectoryEntry | undefined {
-    return this.#entries.get(id);
+  get(ref: VersionRef): DirectoryEntry | undefined {
+    return this.#entries.get(versionName(ref));
   }
 
   add({ handle, version }: KeyObject): DirectoryEntry {
@@ -30,11 +31,11 @@ export class KeyDirectory {
       maySign: maySign(version.state),
       fingerprint: undefined,
     };
-    this.#entries.set(version.id, entry);
+    this.#entries.set(versionName(version), entry);
     return entry;
   }
 
-  forget(id: string): void {
-    this.#entries.delete(id);
+  forget(ref: VersionRef): void {
+    this.#entries.delete(versionName(ref));
   }
 }

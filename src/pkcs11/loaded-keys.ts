@@ -37,7 +37,7 @@ export class LoadedKeys {
    * @throws {CryptokiError}
    */
   load(session: Session, ref: VersionRef, fingerprints: Fingerprint[]): DirectoryEntry {
-    const entry = this.#directory.get(ref.id) ?? this.#find(session, ref);
+    const entry = this.#directory.get(ref) ?? this.#find(session, ref);
     if (entry.maySign && !entry.fingerprint) {
       const mac = signMac(session, entry, FINGERPRINT_DATA);
       fingerprints.push({ id: ref.id, mac: mac.subarray(0, FINGERPRINT_BYTES) });
@@ -47,15 +47,15 @@ export class LoadedKeys {
   }
 
   /** The key to sign with: its copy where those are in use. @throws {CryptokiError} */
-  signingKey(session: Session, { id }: VersionRef, entry: DirectoryEntry): MacKey {
+  signingKey(session: Session, ref: VersionRef, entry: DirectoryEntry): MacKey {
     if (!this.#warmKeys || !entry.fingerprint) return entry;
-    return this.#warmKeys.pick(session, id, entry, entry.fingerprint);
+    return this.#warmKeys.pick(session, ref, entry, entry.fingerprint);
   }
 
   /** What is known of a version must be found anew. @param session undefined when it has closed */
-  forget(session: Session | undefined, { id }: VersionRef): void {
-    this.#directory.forget(id);
-    if (session) this.#warmKeys?.drop(session, id);
+  forget(session: Session | undefined, ref: VersionRef): void {
+    this.#directory.forget(ref);
+    if (session) this.#warmKeys?.drop(session, ref);
   }
 
   /** To be called when the session has been closed: the copies went with it. */
@@ -63,19 +63,22 @@ export class LoadedKeys {
     this.#warmKeys?.forgetAll();
   }
 
+  /** Searches once for all versions of a key: a search costs the same for one and for all. */
   #find(session: Session, ref: VersionRef): DirectoryEntry {
-    const found = this.#objects
-      .named(session, ref.key)
-      .filter((object) => object.version.id === ref.id);
-    const [only] = found;
-    if (!only) {
-      this.#assertTokenWorks();
-      throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
+    const named = this.#objects.named(session, ref.key);
+    const claims = named.filter(({ version }) => version.id === ref.id);
+    if (claims.length > 1) {
+      throw new SigildError(
+        'KEY_AMBIGUOUS',
+        `more than one object on the token claims to be key ${ref.key} with the id ${ref.id}`,
+      );
     }
-    if (found.length === 1) return this.#directory.add(only);
-    throw new SigildError(
-      'KEY_AMBIGUOUS',
-      `more than one object on the token claims to be key ${ref.key} with the id ${ref.id}`,
-    );
+    for (const object of named) {
+      if (!this.#directory.get(object.version)) this.#directory.add(object);
+    }
+    const entry = this.#directory.get(ref);
+    if (entry) return entry;
+    this.#assertTokenWorks();
+    throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
   }
 }

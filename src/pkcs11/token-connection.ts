@@ -46,6 +46,16 @@ export interface TokenConnection {
  * @throws {StartFailure}
  */
 export function connectToken(options: TokenConnectionOptions): TokenConnection {
+  try {
+    return connect(options);
+  } catch (error) {
+    if (!(error instanceof CryptokiError)) throw error;
+    throw new StartFailure('unavailable', `the token cannot be used: ${error.message}`, error);
+  }
+}
+
+/** @throws {StartFailure} @throws {CryptokiError} */
+function connect(options: TokenConnectionOptions): TokenConnection {
   // Before the module is loaded: a PIN that cannot be read should cost no call to the token.
   const pin = readPin(options.pin);
   const module = initializeModule(options.module);
@@ -60,7 +70,7 @@ export function connectToken(options: TokenConnectionOptions): TokenConnection {
   }
   const keeper = login(slot, pin);
   const canary = new Canary(undefined);
-  const canaryMac = firstCanaryMac(keeper, canary);
+  const canaryMac = canary.sign(keeper) ?? generateCanary(keeper, canary);
   return {
     slot,
     serial: info.serialNumber,
@@ -91,20 +101,12 @@ export function joinToken(options: JoiningOptions): TokenSession {
   });
 }
 
-function firstCanaryMac(keeper: Session, canary: Canary): Buffer {
-  try {
-    const mac = canary.sign(keeper) ?? generateCanary(keeper, canary);
-    if (mac) return mac;
-  } catch (error) {
-    if (!(error instanceof CryptokiError)) throw error;
-    throw new StartFailure('unavailable', `the canary key does not sign: ${error.message}`, error);
-  }
-  throw new StartFailure('unavailable', 'the canary key was made but the token does not show it');
-}
-
-function generateCanary(keeper: Session, canary: Canary): Buffer | undefined {
+/** @throws {StartFailure} @throws {CryptokiError} */
+function generateCanary(keeper: Session, canary: Canary): Buffer {
   Canary.generate(keeper);
-  return canary.sign(keeper);
+  const mac = canary.sign(keeper);
+  if (mac) return mac;
+  throw new StartFailure('unavailable', 'the canary key was made but the token does not show it');
 }
 
 function disconnect(module: Module, keeper: Session): void {

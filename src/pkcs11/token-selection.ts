@@ -2,7 +2,7 @@ import type { Slot, Token } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import type { TokenSelector } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
-import { ck } from './ck-rv.ts';
+import { CryptokiError, ck } from './ck-rv.ts';
 import type { TokenModule } from './module.ts';
 
 export interface FoundToken {
@@ -10,10 +10,27 @@ export interface FoundToken {
   readonly info: Token;
 }
 
-/** Every token that is present, initialised or not. @throws {CryptokiError} */
+/** Every token that is present and readable, initialised or not. @throws {CryptokiError} */
 export function presentTokens(module: TokenModule): FoundToken[] {
-  const slots = ck('C_GetSlotList', () => module.getSlots(true));
-  return [...slots].map((slot) => ({ slot, info: ck('C_GetTokenInfo', () => slot.getToken()) }));
+  const slots = ck('C_GetSlotList', () => [...module.getSlots(true)]);
+  return slots.flatMap((slot) => {
+    const info = tokenInfo(slot);
+    return info ? [{ slot, info }] : [];
+  });
+}
+
+/** A card in another slot that the module does not know must not hide the others. */
+function tokenInfo(slot: Slot): Token | undefined {
+  try {
+    return ck('C_GetTokenInfo', () => slot.getToken());
+  } catch (error) {
+    const noToken =
+      error instanceof CryptokiError &&
+      (error.rv === pkcs11js.CKR_TOKEN_NOT_RECOGNIZED ||
+        error.rv === pkcs11js.CKR_TOKEN_NOT_PRESENT);
+    if (noToken) return undefined;
+    throw error;
+  }
 }
 
 export function isInitialized({ info }: FoundToken): boolean {

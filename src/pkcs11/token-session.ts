@@ -26,6 +26,12 @@ export interface TokenSessionOptions {
   readonly warmKeys: WarmKeysOptions | undefined;
 }
 
+/** A message and what is said to be its MAC. */
+export interface SignedBytes {
+  readonly data: Buffer;
+  readonly mac: Buffer;
+}
+
 /** How long a token that is short of memory gets before the one retry. */
 const MEMORY_PAUSE_MS = 20;
 
@@ -98,21 +104,22 @@ export class TokenSession {
   }
 
   /** @throws {SigildError} as Token.sign */
-  sign(ref: VersionRef, data: Buffer): Proven<Buffer> {
+  sign(ref: VersionRef, batch: readonly Buffer[]): Proven<Buffer[]> {
     return this.#withKeys('signing', [ref], (session, load) => {
       const key = this.#keys.signingKey(session, ref, load(ref));
-      return signMac(session, key, data);
+      return batch.map((data) => signMac(session, key, data));
     });
   }
 
   /**
-   * @param mac of the length that the versions' algorithm has
-   * @returns the index of the first version whose MAC it is, or -1
+   * @returns for each message the index of the first version whose MAC it is, or -1
    * @throws {SigildError} as Token.verify
    */
-  verify(refs: readonly VersionRef[], data: Buffer, mac: Buffer): Proven<number> {
+  verify(refs: readonly VersionRef[], batch: readonly SignedBytes[]): Proven<number[]> {
     return this.#withKeys('verifying', refs, (session, load) =>
-      refs.findIndex((ref) => this.#matches(session, ref, load(ref), data, mac)),
+      batch.map((signed) =>
+        refs.findIndex((ref) => this.#matches(session, ref, load(ref), signed)),
+      ),
     );
   }
 
@@ -203,8 +210,7 @@ export class TokenSession {
     session: Session,
     ref: VersionRef,
     entry: DirectoryEntry,
-    data: Buffer,
-    mac: Buffer,
+    { data, mac }: SignedBytes,
   ): boolean {
     if (mac.byteLength !== entry.macBytes) return false;
     if (!entry.maySign) return verifyMac(session, entry, data, mac);

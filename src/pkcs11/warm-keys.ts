@@ -1,5 +1,6 @@
 import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
+import { type VersionRef, versionName } from '../domain/key.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { AttributeReader, type Handle } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
@@ -42,15 +43,16 @@ export class WarmKeys {
   }
 
   /**
-   * @param id of the version that `key` stands for
+   * @param ref the version that `key` stands for
    * @param fingerprint the key's MAC of the reserved text, which its copy has to make too
    * @returns the key to sign with now: the copy, or `key` itself
    * @throws {CryptokiError} when the session is not to be used any more
    */
-  pick(session: Session, id: string, key: MacKey, fingerprint: Buffer): MacKey {
-    const copy = this.#copies.get(id) ?? this.#copy(session, key, fingerprint);
-    this.#copies.delete(id);
-    this.#copies.set(id, copy);
+  pick(session: Session, ref: VersionRef, key: MacKey, fingerprint: Buffer): MacKey {
+    const name = versionName(ref);
+    const copy = this.#copies.get(name) ?? this.#copy(session, key, fingerprint);
+    this.#copies.delete(name);
+    this.#copies.set(name, copy);
     this.#evict(session);
     if (!copy.key) return key;
     const nowMs = this.#now();
@@ -60,10 +62,8 @@ export class WarmKeys {
   }
 
   /** Destroys the copy of a version, if there is one. */
-  drop(session: Session, id: string): void {
-    const copy = this.#copies.get(id);
-    this.#copies.delete(id);
-    if (copy?.key) destroyQuietly(session, copy.key.handle);
+  drop(session: Session, ref: VersionRef): void {
+    this.#drop(session, versionName(ref));
   }
 
   /** To be called when the session has been closed: its objects went with it. */
@@ -81,7 +81,13 @@ export class WarmKeys {
   #evict(session: Session): void {
     if (this.#copies.size <= this.#maxCopies) return;
     const [oldest] = this.#copies.keys();
-    if (oldest !== undefined) this.drop(session, oldest);
+    if (oldest !== undefined) this.#drop(session, oldest);
+  }
+
+  #drop(session: Session, name: string): void {
+    const copy = this.#copies.get(name);
+    this.#copies.delete(name);
+    if (copy?.key) destroyQuietly(session, copy.key.handle);
   }
 }
 

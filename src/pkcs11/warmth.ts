@@ -2,7 +2,7 @@ import type { Session } from 'graphene-pk11';
 import type { WarmMode, Warmth } from '../domain/token-options.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import type { Canary } from './canary.ts';
-import { CryptokiError } from './ck-rv.ts';
+import { CryptokiError, ck } from './ck-rv.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { copyKey } from './warm-keys.ts';
 
@@ -50,7 +50,7 @@ function measure(session: Session, canary: MacKey, canaryMac: Buffer): Warmth {
     rounds.key.push(timeUs(session, canary));
     rounds.copy.push(timeUs(session, copy));
   }
-  session.lib.C_DestroyObject(session.handle, copy.handle);
+  ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, copy.handle));
   const [keyUs, copyUs] = [median(rounds.key), median(rounds.copy)];
   return {
     warm: copyUs < keyUs * WORTHWHILE,

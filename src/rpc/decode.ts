@@ -2,32 +2,65 @@ import { ALGORITHM_NAMES, type Algorithm, isAlgorithm } from '../domain/algorith
 import { type ErrorReason, fieldInvalid, SigildError } from '../domain/errors.ts';
 import { isKeyName, parseKeyName } from '../domain/key.ts';
 import { MAX_VERSION } from '../domain/version-id.ts';
+import type { BatchSignRequest__Output } from '../generated/sigild/v1/BatchSignRequest.ts';
+import type { BatchVerifyRequest__Output } from '../generated/sigild/v1/BatchVerifyRequest.ts';
 import type { CreateKeyRequest__Output } from '../generated/sigild/v1/CreateKeyRequest.ts';
 import type { GetKeyRequest__Output } from '../generated/sigild/v1/GetKeyRequest.ts';
 import type { ListKeysRequest__Output } from '../generated/sigild/v1/ListKeysRequest.ts';
 import type { SignRequest__Output } from '../generated/sigild/v1/SignRequest.ts';
 import type { VerifyRequest__Output } from '../generated/sigild/v1/VerifyRequest.ts';
 import type { CreateKeyItem } from '../service/key-service.ts';
-import type { SignItem, VerifyItem } from '../service/signing-service.ts';
+import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
 
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1_000;
+const MAX_BATCH_ITEMS = 1_024;
+const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const REQUEST_ID = /^[ -~]{1,128}$/;
 
 /** @throws {SigildError} FIELD_INVALID, DATA_MISSING */
-export function decodeSignRequest(request: SignRequest__Output): SignItem {
+export function decodeSignRequest(request: SignRequest__Output): SignBatch {
   return {
     key: decodeKeyName(request.key),
     version: decodeVersion(request.version),
-    data: required('DATA_MISSING', 'data', request.data),
+    batch: [required('DATA_MISSING', 'data', request.data)],
   };
 }
 
 /** @throws {SigildError} FIELD_INVALID, DATA_MISSING, SIGNATURE_MISSING */
-export function decodeVerifyRequest(request: VerifyRequest__Output): VerifyItem {
+export function decodeVerifyRequest(request: VerifyRequest__Output): VerifyBatch {
   return {
-    ...decodeSignRequest(request),
-    signature: required('SIGNATURE_MISSING', 'signature', request.signature),
+    key: decodeKeyName(request.key),
+    version: decodeVersion(request.version),
+    batch: [
+      {
+        data: required('DATA_MISSING', 'data', request.data),
+        mac: required('SIGNATURE_MISSING', 'signature', request.signature),
+      },
+    ],
+  };
+}
+
+/** @throws {SigildError} FIELD_INVALID, DATA_MISSING, DATA_TOO_LARGE */
+export function decodeBatchSignRequest(request: BatchSignRequest__Output): SignBatch {
+  return {
+    key: decodeKeyName(request.key),
+    version: decodeVersion(request.version),
+    batch: decodeBatch(request.data),
+  };
+}
+
+/** @throws {SigildError} FIELD_INVALID, DATA_MISSING, DATA_TOO_LARGE, SIGNATURE_MISSING */
+export function decodeBatchVerifyRequest(request: BatchVerifyRequest__Output): VerifyBatch {
+  const batch = decodeBatch(request.data);
+  const { signatures } = request;
+  const count = `${signatures.length} for ${batch.length} items; each item needs one`;
+  if (signatures.length < batch.length) throw missing('SIGNATURE_MISSING', 'signatures', count);
+  if (signatures.length > batch.length) throw fieldInvalid('signatures', count);
+  return {
+    key: decodeKeyName(request.key),
+    version: decodeVersion(request.version),
+    batch: batch.map((data, index) => ({ data, mac: signatures[index] as Buffer })),
   };
 }
 
@@ -106,8 +139,25 @@ function decodeRequestId(requestId: string | undefined): string | undefined {
 // would be signed in place of the client's.
 function required(reason: ErrorReason, field: string, value: Buffer | undefined): Buffer {
   if (value !== undefined) return value;
-  const description = 'is required; set it, to no bytes if that is what you mean';
-  throw new SigildError(reason, `${field} ${description}`, {
+  throw missing(reason, field, 'is required; set it, to no bytes if that is what you mean');
+}
+
+function missing(reason: ErrorReason, field: string, description: string): SigildError {
+  return new SigildError(reason, `${field}: ${description}`, {
     violations: [{ field, description }],
   });
+}
+
+function decodeBatch(data: readonly Buffer[]): readonly Buffer[] {
+  if (data.length === 0) throw missing('DATA_MISSING', 'data', 'has no items; send at least one');
+  if (data.length > MAX_BATCH_ITEMS) {
+    throw fieldInvalid('data', `${data.length} items; at most ${MAX_BATCH_ITEMS} are allowed`);
+  }
+  let bytes = 0;
+  for (const item of data) bytes += item.byteLength;
+  if (bytes <= MAX_BATCH_BYTES) return data;
+  throw new SigildError(
+    'DATA_TOO_LARGE',
+    `the items have ${bytes} bytes together; at most ${MAX_BATCH_BYTES} are allowed`,
+  );
 }

@@ -1,4 +1,6 @@
 import { type Key, type KeyVersion, primaryOf, type TokenAttributes } from '../domain/key.ts';
+import type { BatchSignResponse } from '../generated/sigild/v1/BatchSignResponse.ts';
+import type { BatchVerifyResponse } from '../generated/sigild/v1/BatchVerifyResponse.ts';
 import type { Key as WireKey } from '../generated/sigild/v1/Key.ts';
 import type { KeyVersion as WireKeyVersion } from '../generated/sigild/v1/KeyVersion.ts';
 import type { ListKeysResponse } from '../generated/sigild/v1/ListKeysResponse.ts';
@@ -6,12 +8,21 @@ import type { SignResponse } from '../generated/sigild/v1/SignResponse.ts';
 import type { TokenAttributes as WireTokenAttributes } from '../generated/sigild/v1/TokenAttributes.ts';
 import type { VerifyResponse } from '../generated/sigild/v1/VerifyResponse.ts';
 import type { Page } from '../service/key-service.ts';
-import type { Signature } from '../service/signing-service.ts';
+import type { Signatures } from '../service/signing-service.ts';
 import { encodePageToken } from './decode.ts';
 
-export function encodeSignature({ signature, version }: Signature): SignResponse {
+/** @param signatures of one message */
+export function encodeSignature({ signatures, version }: Signatures): SignResponse {
+  const [signature] = signatures;
+  return { ...(signature && { signature }), ...encodeSigner(version) };
+}
+
+export function encodeSignatures({ signatures, version }: Signatures): BatchSignResponse {
+  return { signatures: [...signatures], ...encodeSigner(version) };
+}
+
+function encodeSigner(version: KeyVersion) {
   return {
-    signature,
     version: version.version,
     versionId: version.id,
     algorithm: version.algorithm,
@@ -22,6 +33,12 @@ export function encodeSignature({ signature, version }: Signature): SignResponse
 export function encodeVerification(version: KeyVersion | undefined): VerifyResponse {
   if (!version) return { valid: false };
   return { valid: true, version: version.version, versionId: version.id };
+}
+
+export function encodeVerifications(
+  versions: readonly (KeyVersion | undefined)[],
+): BatchVerifyResponse {
+  return { versions: versions.map((version) => version?.version ?? 0) };
 }
 
 /** @param versions those to tell of; the key's other fields speak for all of its versions */

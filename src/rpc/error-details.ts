@@ -1,4 +1,5 @@
 import type { ErrorReason, FieldViolation, SigildError } from '../domain/errors.ts';
+import type { Status } from '../generated/google/rpc/Status.ts';
 import { googleRpc } from './proto.ts';
 
 /** The trailer in which gRPC carries a google.rpc.Status. */
@@ -28,8 +29,8 @@ const RETRY_AFTER_MS: Partial<Record<ErrorReason, number>> = {
 };
 
 /** @returns the google.rpc.Status with an ErrorInfo and, where they help, BadRequest and RetryInfo */
-export function encodeErrorDetails(code: number, error: SigildError): Buffer {
-  const { ErrorInfo, BadRequest, RetryInfo, Status } = googleRpc;
+export function errorStatus(code: number, error: SigildError): Status {
+  const { ErrorInfo, BadRequest, RetryInfo } = googleRpc;
   const details = [any('ErrorInfo', ErrorInfo.serialize({ domain: DOMAIN, reason: error.reason }))];
   if (error.violations.length > 0) {
     details.push(
@@ -40,7 +41,12 @@ export function encodeErrorDetails(code: number, error: SigildError): Buffer {
   if (retryAfterMs !== undefined) {
     details.push(any('RetryInfo', RetryInfo.serialize({ retryDelay: duration(retryAfterMs) })));
   }
-  return Status.serialize({ code, message: error.message, details });
+  return { code, message: error.message, details };
+}
+
+/** The bytes of {@link errorStatus}. */
+export function encodeErrorDetails(code: number, error: SigildError): Buffer {
+  return googleRpc.Status.serialize(errorStatus(code, error));
 }
 
 /**

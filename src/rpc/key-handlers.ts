@@ -3,11 +3,12 @@ import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { KeyService } from '../service/key-service.ts';
 import { decodeCreateKeyRequest, decodeGetKeyRequest, decodeListKeysRequest } from './decode.ts';
 import { encodeKey, encodePage } from './encode.ts';
-import { type UnaryEnvironment, unary } from './unary.ts';
+import type { RpcEnvironment } from './request.ts';
+import { unary } from './unary.ts';
 
 export function keyHandlers(
   service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>,
-  environment: UnaryEnvironment,
+  environment: RpcEnvironment,
 ): KeyServiceHandlers {
   return {
     CreateKey: unary('CreateKey', environment, async (request, context) => {

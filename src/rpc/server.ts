@@ -8,10 +8,11 @@ import { type Caller, Connections } from './connections.ts';
 import type { Health } from './health.ts';
 import { keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
+import { Pipelines } from './pipeline.ts';
 import { v1 } from './proto.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
+import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
-import type { RequestObserver } from './unary.ts';
 
 export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
@@ -84,7 +85,11 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
-  server.addService(v1.SigningService.service, signingHandlers(options.signing, environment));
+  const pipelines = new Pipelines(options.signing, environment);
+  server.addService(
+    v1.SigningService.service,
+    signingHandlers(options.signing, environment, pipelines),
+  );
   server.addService(v1.KeyService.service, keyHandlers(options.keys, environment));
   health.addTo(server);
 
@@ -114,6 +119,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     // it passes over connections that their clients have begun to close.
     server.tryShutdown(() => undefined);
     health.endWatches();
+    pipelines.end();
     await connections.empty(Math.max(0, cutAtMs - performance.now()));
     // forceShutdown of grpc-js 1.14 knows no connection when channelz is off.
     for (const listener of listeners) listener.destroyConnections();

@@ -1,6 +1,7 @@
 import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import type { ErrorReason, SigildError } from '../domain/errors.ts';
-import { encodeErrorDetails, STATUS_DETAILS_KEY } from './error-details.ts';
+import type { Status } from '../generated/google/rpc/Status.ts';
+import { encodeErrorDetails, errorStatus, STATUS_DETAILS_KEY } from './error-details.ts';
 
 /** The wire code of each reason. A reason without a code does not compile. */
 const CODES = {
@@ -27,6 +28,11 @@ const CODES = {
   TOKEN_REFUSED: status.FAILED_PRECONDITION,
   TOKEN_UNAVAILABLE: status.UNAVAILABLE,
 } as const satisfies Record<ErrorReason, status>;
+
+/** What a frame gets for an error: the same as a call, as a message. */
+export function toRpcStatus(error: SigildError): Status {
+  return errorStatus(CODES[error.reason], error);
+}
 
 /**
  * What a caller gets for an error. The error's `cause` stays inside.

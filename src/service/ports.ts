@@ -9,6 +9,12 @@ export interface NewKey {
   readonly id: Uint8Array;
 }
 
+/** A message and what is said to be its MAC, of any length. */
+export interface SignedData {
+  readonly data: Uint8Array;
+  readonly mac: Uint8Array;
+}
+
 /**
  * What the services need of the token. It answers with what stands on the token at that moment and
  * remembers no key's state.
@@ -36,23 +42,30 @@ export interface Token {
   createKey(key: NewKey, signal: AbortSignal): Promise<Key>;
 
   /**
-   * @returns the MAC of data, of the algorithm's length
+   * Makes the MACs of a batch in one trip to the token.
+   *
+   * @param batch at least one message
+   * @returns a MAC for each message, in order, of the algorithm's length
    * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
    */
-  sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+  sign(
+    version: KeyVersion,
+    batch: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[]>;
 
   /**
-   * Checks a MAC, of any length, against versions in order, in one trip to the token.
+   * Checks the MACs of a batch, each against versions in order, in one trip to the token.
    *
-   * @returns the first version whose MAC it is
+   * @param batch at least one message with its MAC
+   * @returns for each message, in order, the first version whose MAC it is
    * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
    */
   verify(
     versions: readonly KeyVersion[],
-    data: Uint8Array,
-    mac: Uint8Array,
+    batch: readonly SignedData[],
     signal: AbortSignal,
-  ): Promise<KeyVersion | undefined>;
+  ): Promise<readonly (KeyVersion | undefined)[]>;
 
   /** Makes a real MAC with the canary key; rejects when the token cannot. */
   probe(signal: AbortSignal): Promise<void>;

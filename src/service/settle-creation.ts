@@ -24,7 +24,8 @@ const RIVAL_POLL_MS = 20;
  * has gone; when it stays it may be in use already, so the older one is taken back too.
  *
  * @returns the key as it stands on the token, the new version alone
- * @throws {SigildError} KEY_ALREADY_EXISTS when this one gave way; what `find` and `destroy` throw
+ * @throws {SigildError} KEY_ALREADY_EXISTS when this one gave way, TOKEN_REFUSED when the token does
+ *   not show it; what `find` and `destroy` throw
  */
 export async function settleCreation(creation: Creation): Promise<Key> {
   const { name, id, find, destroy } = creation;
@@ -32,9 +33,16 @@ export async function settleCreation(creation: Creation): Promise<Key> {
     const key = await find();
     const rivals = (key?.versions ?? []).filter((version) => version.id !== id);
     if (key && rivals.length === 0) return key;
-    if (waitedMs >= RIVAL_WAIT_MS || rivals.some((rival) => rival.id < id)) break;
+    if (waitedMs >= RIVAL_WAIT_MS || rivals.some((rival) => rival.id < id)) {
+      await destroy();
+      throw takenBack(name, rivals.length > 0);
+    }
     await sleep(RIVAL_POLL_MS);
   }
-  await destroy();
-  throw new SigildError('KEY_ALREADY_EXISTS', `key ${name} has just been made by another daemon`);
+}
+
+function takenBack(name: string, hasRivals: boolean): SigildError {
+  return hasRivals
+    ? new SigildError('KEY_ALREADY_EXISTS', `key ${name} has just been made by another daemon`)
+    : new SigildError('TOKEN_REFUSED', `key ${name} was made, but the token does not show it`);
 }

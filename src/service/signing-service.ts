@@ -1,11 +1,11 @@
 import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import { type Key, type KeyVersion, signingVersion, verifyingVersions } from '../domain/key.ts';
-import { type AccessPolicy, keyNotFound, type Operation } from './access-policy.ts';
+import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { Token } from './ports.ts';
+import type { SignedData, Token } from './ports.ts';
 import { isReserved } from './reserved-text.ts';
 
 export interface SigningServiceOptions {
@@ -17,24 +17,28 @@ export interface SigningServiceOptions {
   readonly maxDataBytes: number;
 }
 
-export interface SignItem {
+/** Messages to sign with one key. */
+export interface SignBatch {
   readonly key: string;
   /** undefined: the primary version. */
   readonly version: number | undefined;
-  readonly data: Uint8Array;
+  /** At least one. */
+  readonly batch: readonly Uint8Array[];
 }
 
-export interface VerifyItem {
+/** Messages and their signatures, to be checked with one key. */
+export interface VerifyBatch {
   readonly key: string;
   /** undefined: every version that may verify. */
   readonly version: number | undefined;
-  readonly data: Uint8Array;
-  readonly signature: Uint8Array;
+  /** At least one. */
+  readonly batch: readonly SignedData[];
 }
 
-export interface Signature {
-  readonly signature: Uint8Array;
-  /** The version that signed. */
+export interface Signatures {
+  /** One for each message, in order. */
+  readonly signatures: readonly Uint8Array[];
+  /** The version that signed all of them. */
   readonly version: KeyVersion;
 }
 
@@ -70,45 +74,62 @@ export class SigningService {
    *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, DATA_TOO_LARGE, DATA_RESERVED, ALGORITHM_DISABLED, and as
    *   {@link Token.sign}
    */
-  async sign(context: RequestContext, item: SignItem): Promise<Signature> {
-    this.#admit(context, 'sign', item);
-    return this.#withKey(item.key, context.signal, async (key) => {
-      const version = signingVersion(key, item.version);
-      assertEnabled(version.algorithm, this.#enabledAlgorithms);
-      const signature = await this.#token.sign(version, item.data, context.signal);
-      return { signature, version };
+  async sign(
+    context: RequestContext,
+    { key: name, version, batch }: SignBatch,
+  ): Promise<Signatures> {
+    this.#policy.authorize(context.client, 'sign', name);
+    for (const data of batch) this.#assertAllowed(data);
+    return this.#withKey(name, context.signal, async (key) => {
+      const signer = signingVersion(key, version);
+      assertEnabled(signer.algorithm, this.#enabledAlgorithms);
+      const signatures = await this.#token.sign(signer, batch, context.signal);
+      return { signatures, version: signer };
     });
   }
 
   /**
-   * @returns the version whose signature it is; undefined when it is no version's
+   * @returns for each message, in order, the version whose signature it is; undefined when it is no
+   *   version's
    * @throws {SigildError} as {@link sign}, but for ALGORITHM_DISABLED
    */
-  async verify(context: RequestContext, item: VerifyItem): Promise<KeyVersion | undefined> {
-    this.#admit(context, 'verify', item);
-    return this.#withKey(item.key, context.signal, async (key) => {
-      const candidates = verifyingVersions(key, item.version).filter(
-        (version) => ALGORITHMS[version.algorithm].macBytes === item.signature.byteLength,
-      );
-      if (candidates.length === 0) return undefined;
-      return this.#token.verify(candidates, item.data, item.signature, context.signal);
-    });
+  async verify(
+    context: RequestContext,
+    { key: name, version, batch }: VerifyBatch,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    this.#policy.authorize(context.client, 'verify', name);
+    for (const { data } of batch) this.#assertAllowed(data);
+    return this.#withKey(name, context.signal, (key) =>
+      this.#verifyPossible(verifyingVersions(key, version), batch, context.signal),
+    );
   }
 
-  #admit(
-    context: RequestContext,
-    operation: Operation & ('sign' | 'verify'),
-    item: SignItem,
-  ): void {
-    this.#policy.authorize(context.client, operation, item.key);
-    if (item.data.byteLength > this.#maxDataBytes) {
+  /** Asks the token about those messages only whose signature has a length that a version makes. */
+  async #verifyPossible(
+    versions: readonly KeyVersion[],
+    batch: readonly SignedData[],
+    signal: AbortSignal,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    const lengths = new Set<number>(
+      versions.map(({ algorithm }) => ALGORITHMS[algorithm].macBytes),
+    );
+    const possible = batch.filter(({ mac }) => lengths.has(mac.byteLength));
+    if (possible.length === 0) return batch.map(() => undefined);
+    const verified = await this.#token.verify(versions, possible, signal);
+    if (possible.length === batch.length) return verified;
+    const results = new Map(possible.map((signed, index) => [signed, verified[index]]));
+    return batch.map((signed) => results.get(signed));
+  }
+
+  #assertAllowed(data: Uint8Array): void {
+    if (data.byteLength > this.#maxDataBytes) {
       throw new SigildError(
         'DATA_TOO_LARGE',
-        `data has ${item.data.byteLength} bytes; at most ${this.#maxDataBytes} are allowed ` +
+        `data has ${data.byteLength} bytes; at most ${this.#maxDataBytes} are allowed ` +
           '(maxDataBytes in the configuration)',
       );
     }
-    if (isReserved(item.data)) {
+    if (isReserved(data)) {
       throw new SigildError('DATA_RESERVED', 'this text is reserved for key fingerprints');
     }
   }

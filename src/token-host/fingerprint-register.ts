@@ -1,6 +1,6 @@
 import { SigildError } from '../domain/errors.ts';
 import type { Fingerprint } from '../domain/fingerprint.ts';
-import type { VersionRef } from '../domain/key.ts';
+import { type VersionRef, versionName } from '../domain/key.ts';
 
 /**
  * Remembers which key each version stands for, by its fingerprint. A version is known by its key's
@@ -32,12 +32,12 @@ export class FingerprintRegister {
       this.#take(version, mac);
     }
     if (this.#replaced.size === 0) return undefined;
-    const version = versions.find((candidate) => this.#replaced.has(nameOf(candidate)));
+    const version = versions.find((candidate) => this.#replaced.has(versionName(candidate)));
     return version && replaced(version);
   }
 
   #take(version: VersionRef, mac: Uint8Array): void {
-    const name = nameOf(version);
+    const name = versionName(version);
     const known = this.#known.get(name);
     if (known === undefined) this.#known.set(name, Buffer.from(mac));
     if (known === undefined || known.equals(mac)) return;
@@ -48,10 +48,6 @@ export class FingerprintRegister {
     this.#reported.set(name, Buffer.from(mac));
     throw new Error(`it used another key than before for the version ${version.id}`);
   }
-}
-
-function nameOf({ key, id }: VersionRef): string {
-  return `${key}/${id}`;
 }
 
 function replaced({ key, id }: VersionRef): SigildError {

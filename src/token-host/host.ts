@@ -96,7 +96,8 @@ function spawnHost({ program, environment, sessions }: HostOptions): ChildProces
 }
 
 function lanePipes(child: ChildProcess): Socket[] {
-  return child.stdio.slice(FIRST_LANE_FD) as Socket[];
+  // A process that could not be spawned, for want of file descriptors, has no streams at all.
+  return (child.stdio?.slice(FIRST_LANE_FD) ?? []) as Socket[];
 }
 
 async function exitOf(child: ChildProcess): Promise<string> {
@@ -115,6 +116,7 @@ async function readyMessage(
 ): Promise<ReadyMessage> {
   const { startTimeoutMs, onDefect, signal } = options;
   let timer: NodeJS.Timeout | undefined;
+  let leave: () => void = () => undefined;
   try {
     return await new Promise<ReadyMessage>((resolve, reject) => {
       const refuse = (what: string) => reject(new StartFailure('unavailable', what));
@@ -123,7 +125,9 @@ async function readyMessage(
         startTimeoutMs,
       );
       void exited.then((how) => refuse(`the token host ${how} before it was ready`));
-      signal.addEventListener('abort', () => refuse('the token host is not wanted any more'));
+      leave = () => refuse('the token host is not wanted any more');
+      if (signal.aborted) leave();
+      signal.addEventListener('abort', leave, { once: true });
       child.on('message', (message: HostMessage) => {
         if (message.type === 'ready') resolve(message);
         else if (message.type === 'failed') reject(new StartFailure(message.kind, message.message));
@@ -133,6 +137,7 @@ async function readyMessage(
     });
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener('abort', leave);
   }
 }
 

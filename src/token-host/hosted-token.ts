@@ -2,7 +2,8 @@ import { ALGORITHMS } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
-import type { NewKey, Token } from '../service/ports.ts';
+import { withLimit } from '../service/deadline.ts';
+import type { NewKey, SignedData, Token } from '../service/ports.ts';
 import { settleCreation } from '../service/settle-creation.ts';
 import type { StartFailure } from '../service/start-failure.ts';
 import { HostLost } from './call.ts';
@@ -10,19 +11,22 @@ import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host } from './host.ts';
 import {
+  decodeFingerprints,
+  decodeIndexes,
+  decodeMacs,
+  decodeResult,
+  encodeSign,
+  encodeVerify,
+} from './mac-frames.ts';
+import {
   type Creation,
   decodeCreation,
-  decodeFingerprints,
-  decodeIndex,
   decodeKey,
   decodeKeys,
-  decodeResult,
   encodeCreateKey,
   encodeDestroyVersion,
   encodeEmpty,
   encodeName,
-  encodeSign,
-  encodeVerify,
   OPERATION,
 } from './protocol.ts';
 import { type HostTransition, Supervisor } from './supervisor.ts';
@@ -56,6 +60,9 @@ export interface HostedTokenOptions {
 
 /** A scan of the whole token may take longer than a call for one key by this factor. */
 const SCAN_FACTOR = 10;
+
+/** Each so many MACs of a batch may take as long as one call. */
+const MACS_PER_LIMIT = 64;
 
 /**
  * The Token port over host processes.
@@ -122,31 +129,37 @@ export class HostedToken implements Token {
     const id = Buffer.from(wanted.id).toString('hex');
     const { key, made } = await this.#create(wanted, id, signal);
     if (!made) return key;
-    return settleCreation({
-      name,
-      id,
-      find: () => this.findKey(name, signal),
-      destroy: () => this.#destroyVersion({ key: name, id }, signal),
-    });
+    // Under a limit of its own: a caller who leaves now must not leave two keys behind.
+    return withLimit(this.#scanLimitMs(), `settling key ${name}`, (limit) =>
+      settleCreation({
+        name,
+        id,
+        find: () => this.findKey(name, limit),
+        destroy: () => this.#destroyVersion({ key: name, id }, limit),
+      }),
+    );
   }
 
-  sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#proven(encodeSign(version, data), [version], signal);
+  async sign(
+    version: KeyVersion,
+    batch: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[]> {
+    const resultBytes = batch.length * ALGORITHMS[version.algorithm].macBytes;
+    const frame = encodeSign(version, batch);
+    const result = await this.#proven(frame, [version], batch.length, resultBytes, signal);
+    return decodeMacs(result, batch.length);
   }
 
   async verify(
     versions: readonly KeyVersion[],
-    data: Uint8Array,
-    mac: Uint8Array,
+    batch: readonly SignedData[],
     signal: AbortSignal,
-  ): Promise<KeyVersion | undefined> {
-    signal.throwIfAborted();
-    const candidates = versions.filter(
-      ({ algorithm }) => ALGORITHMS[algorithm].macBytes === mac.byteLength,
-    );
-    if (candidates.length === 0) return undefined;
-    const frame = encodeVerify(candidates, data, mac);
-    return candidates[decodeIndex(await this.#proven(frame, candidates, signal))];
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    const macs = batch.length * versions.length;
+    const frame = encodeVerify(versions, batch);
+    const result = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
+    return decodeIndexes(result).map((index) => versions[index]);
   }
 
   /**
@@ -199,15 +212,26 @@ export class HostedToken implements Token {
     return this.#callTimeoutMs * SCAN_FACTOR;
   }
 
-  /** Submits a MAC operation and checks with which keys it was done. */
+  /**
+   * Submits a MAC operation and checks with which keys it was done.
+   *
+   * @param macs how many the token has to make at the most
+   * @param resultBytes the length of a result that can be right
+   */
   async #proven(
     frame: Buffer,
     versions: readonly KeyVersion[],
+    macs: number,
+    resultBytes: number,
     signal: AbortSignal,
   ): Promise<Buffer> {
-    const limitMs = this.#callTimeoutMs;
-    const check = (answer: Buffer) =>
-      this.#fingerprints.check(decodeFingerprints(answer), versions);
+    const check = (answer: Buffer) => {
+      if (decodeResult(answer).byteLength !== resultBytes) {
+        throw new Error('it gave a result of the wrong length');
+      }
+      return this.#fingerprints.check(decodeFingerprints(answer), versions);
+    };
+    const limitMs = this.#callTimeoutMs * Math.ceil(macs / MACS_PER_LIMIT);
     const options = { repeatable: true, limitMs, signal, check };
     return decodeResult(await this.#dispatcher.submit(frame, options));
   }

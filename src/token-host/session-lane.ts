@@ -5,15 +5,12 @@ import { type JoiningOptions, joinToken } from '../pkcs11/token-connection.ts';
 import { TokenLost } from '../pkcs11/token-lost.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
 import { type Frame, FrameReader, numberFrame } from './frames.ts';
+import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-frames.ts';
 import {
   decodeCreateKey,
   decodeDestroyVersion,
   decodeName,
-  decodeSign,
-  decodeVerify,
-  encodeAnswer,
   encodeFailure,
-  encodeIndex,
   encodeJson,
   OPERATION,
   OUTCOME,
@@ -43,14 +40,14 @@ const FLUSH_AFTER_MS = 1;
 function perform(session: TokenSession, { code, payload }: Frame): Buffer {
   switch (code) {
     case OPERATION.sign: {
-      const { ref, data } = decodeSign(payload);
-      const { result, fingerprints } = session.sign(ref, data);
-      return encodeAnswer(result, fingerprints);
+      const { ref, batch } = decodeSign(payload);
+      const { result, fingerprints } = session.sign(ref, batch);
+      return encodeAnswer(Buffer.concat(result), fingerprints);
     }
     case OPERATION.verify: {
-      const { refs, data, mac } = decodeVerify(payload);
-      const { result, fingerprints } = session.verify(refs, data, mac);
-      return encodeAnswer(encodeIndex(result), fingerprints);
+      const { refs, batch } = decodeVerify(payload);
+      const { result, fingerprints } = session.verify(refs, batch);
+      return encodeAnswer(encodeIndexes(result), fingerprints);
     }
     case OPERATION.findKey:
       return encodeJson(OUTCOME.done, session.findKey(decodeName(payload)));

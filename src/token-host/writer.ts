@@ -28,6 +28,7 @@ export class Writer {
   readonly #options: WriterOptions;
   readonly #dispatcher: Dispatcher<Host>;
   #starting: Promise<void> | undefined;
+  #closed = false;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -45,12 +46,14 @@ export class Writer {
    * @throws {SigildError} as {@link Dispatcher.submit}
    */
   async submit(frame: Buffer, options: CallOptions): Promise<Buffer> {
-    if (this.#dispatcher.hosts.length === 0) await untilAborted(this.#start(), options.signal);
+    const mayStart = this.#dispatcher.hosts.length === 0 && !this.#closed;
+    if (mayStart) await untilAborted(this.#start(), options.signal);
     return this.#dispatcher.submit(frame, options);
   }
 
   /** Fails what waits and all that comes. @returns the hosts, which are the caller's to stop */
   close(): readonly Host[] {
+    this.#closed = true;
     return this.#dispatcher.close();
   }
 
@@ -67,6 +70,8 @@ export class Writer {
       this.#options.onTransition({ event: 'started', host });
       this.#dispatcher.addHost(host);
     } catch (error) {
+      // Then the dispatcher says what becomes of the call.
+      if (this.#closed) return;
       if (!(error instanceof StartFailure)) throw error;
       this.#options.onTransition({ event: 'failed', failure: error });
       throw new SigildError('TOKEN_UNAVAILABLE', 'no change can be made on the token now', {

@@ -5,7 +5,7 @@ describeToken('the token in memory that other tests use', async () => {
   const token = new FakeToken();
   return {
     token,
-    writeKey: async (name, value) => token.writeKey(name, value),
+    writeKey: async (name, value, id) => token.writeKey(name, value, 'HMAC_SHA256', 1, id),
     close: async () => token.close(),
   };
 });

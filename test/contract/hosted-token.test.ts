@@ -7,7 +7,8 @@ describeToken('the hosted token, on SoftHSM', async () => {
   const token = await startHostedToken(softHsm);
   return {
     token,
-    writeKey: async (label, value) => softHsm.writeKey({ label, value }),
+    writeKey: async (label, value, id) =>
+      softHsm.writeKey({ label, value, ...(id !== undefined && { id }) }),
     close: async () => {
       await token.close(5_000);
       softHsm.remove();

@@ -22,7 +22,8 @@ describeToken('the token in this process, on SoftHSM', async () => {
   });
   return {
     token: new InProcessToken(session),
-    writeKey: async (label, value) => softHsm.writeKey({ label, value }),
+    writeKey: async (label, value, id) =>
+      softHsm.writeKey({ label, value, ...(id !== undefined && { id }) }),
     close: async () => {
       session.close();
       connection.close();

@@ -9,6 +9,7 @@ import { StartFailure } from '../../src/service/start-failure.ts';
 import type { Host } from '../../src/token-host/host.ts';
 import type { HostedToken, HostedTokenOptions } from '../../src/token-host/hosted-token.ts';
 import { startHostedToken } from '../support/hosted-token.ts';
+import { signOne } from '../support/one-message.ts';
 import { createSoftHsm, pkcs11Spy, type SoftHsm } from '../support/softhsm.ts';
 import { until } from '../support/wait.ts';
 
@@ -81,8 +82,8 @@ describe('a host that is lost', () => {
       const caller = async () => {
         while (!stop) {
           const data = randomBytes(64);
-          const mac = await running.token.sign(version, data, deadline());
-          if (Buffer.from(mac).toString('hex') !== macOf(value, data)) wrong += 1;
+          const mac = await signOne(running.token, version, data, deadline());
+          if (mac.toString('hex') !== macOf(value, data)) wrong += 1;
           signed += 1;
         }
       };
@@ -111,7 +112,7 @@ describe('a host that is lost', () => {
     process.kill(frozen?.pid as number, 'SIGSTOP');
 
     const calls = Array.from({ length: 8 }, () =>
-      running.token.sign(version, Buffer.from('data'), deadline()),
+      signOne(running.token, version, Buffer.from('data'), deadline()),
     );
     const outcomes = await Promise.allSettled(calls);
 
@@ -140,7 +141,7 @@ describe('the token', () => {
     const running = await start();
     const [version, value] = await writtenKey(running);
     const data = randomBytes(8);
-    await running.token.sign(version, data, deadline());
+    await signOne(running.token, version, data, deadline());
     const tokens = join(running.softHsm.directory, 'tokens');
 
     renameSync(tokens, `${tokens}.away`);
@@ -151,18 +152,18 @@ describe('the token', () => {
     await expect(running.token.findKey('adopted-key', deadline())).rejects.toMatchObject({
       reason: 'TOKEN_UNAVAILABLE',
     });
-    await expect(running.token.sign(version, data, deadline())).rejects.toMatchObject({
+    await expect(signOne(running.token, version, data, deadline())).rejects.toMatchObject({
       reason: 'TOKEN_UNAVAILABLE',
     });
 
     renameSync(`${tokens}.away`, tokens);
     await until(() => running.hosts.size > 0);
-    const mac = await running.token.sign(version, data, deadline());
-    expect(Buffer.from(mac).toString('hex')).toBe(macOf(value, data));
+    const mac = await signOne(running.token, version, data, deadline());
+    expect(mac.toString('hex')).toBe(macOf(value, data));
   });
 
   test('is not used when a key was replaced by another one behind its back', async () => {
-    const running = await start();
+    const running = await start({ warmKeys: 'off' });
     const [version] = await writtenKey(running);
     const id = Buffer.from(
       encodeVersionId({ createTimeMs: Date.now(), version: 1, tag: randomBytes(6) }),
@@ -174,7 +175,7 @@ describe('the token', () => {
     });
     const key = await running.token.findKey('adopted-swap', deadline());
     const swapped = key?.versions[0] as KeyVersion;
-    await running.token.sign(swapped, Buffer.from('data'), deadline());
+    await signOne(running.token, swapped, Buffer.from('data'), deadline());
 
     running.softHsm.pkcs11Tool('--delete-object', '--type', 'secrkey', '--label', 'adopted-swap');
     running.softHsm.writeKey({
@@ -184,7 +185,7 @@ describe('the token', () => {
     });
     const outcomes: string[] = [];
     for (let calls = 0; calls < 12; calls++) {
-      const use = running.token.sign(swapped, Buffer.from('data'), deadline());
+      const use = signOne(running.token, swapped, Buffer.from('data'), deadline());
       outcomes.push(
         await use.then(
           () => 'signed',
@@ -196,7 +197,7 @@ describe('the token', () => {
     expect(outcomes.at(-1)).toBe('TOKEN_REFUSED');
     expect(outcomes).not.toContain('signed');
     await expect(
-      running.token.sign(version, Buffer.from('data'), deadline()),
+      signOne(running.token, version, Buffer.from('data'), deadline()),
     ).resolves.toBeDefined();
   });
 });
@@ -208,7 +209,7 @@ describe('the queue', () => {
 
     const outcomes = await Promise.allSettled(
       Array.from({ length: 30 }, () =>
-        running.token.sign(version, Buffer.from('data'), deadline()),
+        signOne(running.token, version, Buffer.from('data'), deadline()),
       ),
     );
 
@@ -259,11 +260,11 @@ describe('with every Cryptoki call watched', () => {
       softHsm,
     );
     const [version] = await writtenKey(running);
-    await running.token.sign(version, Buffer.from('first'), deadline());
+    await signOne(running.token, version, Buffer.from('first'), deadline());
     const signsBefore = spy.log().match(/C_SignInit/g)?.length;
     const caller = new AbortController();
 
-    const call = running.token.sign(version, Buffer.from('second'), caller.signal);
+    const call = signOne(running.token, version, Buffer.from('second'), caller.signal);
     caller.abort(new SigildError('CANCELLED', 'gone'));
 
     expect(await reasonOf(call)).toBe('CANCELLED');

@@ -12,6 +12,7 @@ import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import { startHostedToken } from '../support/hosted-token.ts';
 import { setUsage } from '../support/key-editor.ts';
+import { signOne, verifyOne } from '../support/one-message.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 
 const RECHECK_MS = 300;
@@ -44,7 +45,7 @@ describe('hosts that sign with copies of keys', () => {
     softHsm.writeKey({ label, value });
     const version = (await token.findKey(label, signal))?.versions[0] as KeyVersion;
     // Often enough for every lane to have its copy.
-    for (let use = 0; use < 32; use++) await token.sign(version, DATA, signal);
+    for (let use = 0; use < 32; use++) await signOne(token, version, DATA, signal);
     return { version, value };
   }
 
@@ -53,23 +54,23 @@ describe('hosts that sign with copies of keys', () => {
 
     for (let use = 0; use < 60; use++) {
       const data = randomBytes(use);
-      const mac = await token.sign(version, data, signal);
-      expect(Buffer.from(mac)).toEqual(createHmac('sha256', value).update(data).digest());
+      const mac = await signOne(token, version, data, signal);
+      expect(mac).toEqual(createHmac('sha256', value).update(data).digest());
       await sleep(RECHECK_MS / 40);
     }
   });
 
   test('notice within the interval that another program has disabled a key', async () => {
     const { version } = await usedKey('adopted-disabled');
-    const mac = await token.sign(version, DATA, signal);
+    const mac = await signOne(token, version, DATA, signal);
 
     setUsage(softHsm, 'adopted-disabled', { sign: false, verify: true });
     await sleep(RECHECK_MS);
 
     for (let use = 0; use < 32; use++) {
-      expect(await reasonOf(token.sign(version, DATA, signal))).toBe('KEY_STATE_FORBIDS');
+      expect(await reasonOf(signOne(token, version, DATA, signal))).toBe('KEY_STATE_FORBIDS');
     }
-    expect(await token.verify([version], DATA, mac, signal)).toEqual(version);
+    expect(await verifyOne(token, [version], DATA, mac, signal)).toEqual(version);
   });
 
   test('notice within the interval that another program has destroyed a key', async () => {
@@ -79,7 +80,7 @@ describe('hosts that sign with copies of keys', () => {
     await sleep(RECHECK_MS);
 
     for (let use = 0; use < 32; use++) {
-      expect(await reasonOf(token.sign(version, DATA, signal))).toBe('KEY_NOT_FOUND');
+      expect(await reasonOf(signOne(token, version, DATA, signal))).toBe('KEY_NOT_FOUND');
     }
   });
 });
@@ -139,7 +140,7 @@ describe('a session with copies of keys', () => {
 
   function signWithAll(session: TokenSession): void {
     for (const { versions } of session.listKeys()) {
-      for (const version of versions) session.sign(version, DATA);
+      for (const version of versions) session.sign(version, [DATA]);
     }
   }
 
@@ -181,9 +182,9 @@ describe('a session with copies of keys', () => {
     const session = start(10);
     const version = session.findKey('adopted-extractable')?.versions[0] as KeyVersion;
 
-    const { result } = session.sign(version, DATA);
+    const { result } = session.sign(version, [DATA]);
 
-    expect(result).toEqual(createHmac('sha256', value).update(DATA).digest());
+    expect(result).toEqual([createHmac('sha256', value).update(DATA).digest()]);
     expect(sessionObjects()).toBe(0);
   });
 });

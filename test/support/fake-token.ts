@@ -2,11 +2,11 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
-import { groupByName, type Key, type KeyVersion } from '../../src/domain/key.ts';
+import { groupByName, type Key, type KeyVersion, versionName } from '../../src/domain/key.ts';
 import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
-import type { NewKey, Token } from '../../src/service/ports.ts';
+import type { NewKey, SignedData, Token } from '../../src/service/ports.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
@@ -77,8 +77,13 @@ export class FakeToken implements Token {
   }
 
   /** Puts a key there that another tool could have made. */
-  writeKey(name: string, value: Buffer, algorithm: Algorithm = 'HMAC_SHA256', version = 1): void {
-    const id = randomBytes(16).toString('hex');
+  writeKey(
+    name: string,
+    value: Buffer,
+    algorithm: Algorithm = 'HMAC_SHA256',
+    version = 1,
+    id = randomBytes(16).toString('hex'),
+  ): void {
     const unknown = {
       sensitive: true,
       extractable: false,
@@ -97,13 +102,14 @@ export class FakeToken implements Token {
 
   /** Changes a version's state behind the back of whoever uses the token. */
   setState(id: string, state: KeyState): void {
-    const stored = this.#stored.get(id);
-    if (stored) this.#store({ ...stored.version, state }, stored.value);
+    for (const stored of this.#withId(id)) {
+      this.#store({ ...stored.version, state }, stored.value);
+    }
   }
 
   /** Destroys a version behind the back of whoever uses the token. */
   remove(id: string): void {
-    this.#stored.delete(id);
+    for (const { version } of this.#withId(id)) this.#stored.delete(versionName(version));
   }
 
   findKey(name: string, signal: AbortSignal): Promise<Key | undefined> {
@@ -126,24 +132,29 @@ export class FakeToken implements Token {
     });
   }
 
-  sign(version: KeyVersion, data: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  sign(
+    version: KeyVersion,
+    batch: readonly Uint8Array[],
+    signal: AbortSignal,
+  ): Promise<readonly Uint8Array[]> {
     return this.#run('sign', signal, () => {
       const stored = this.#usable(version, maySign);
-      return mac(stored, data);
+      return batch.map((data) => macOf(stored, data));
     });
   }
 
   verify(
     versions: readonly KeyVersion[],
-    data: Uint8Array,
-    signature: Uint8Array,
+    batch: readonly SignedData[],
     signal: AbortSignal,
-  ): Promise<KeyVersion | undefined> {
+  ): Promise<readonly (KeyVersion | undefined)[]> {
     return this.#run('verify', signal, () =>
-      versions.find((version) => {
-        const expected = mac(this.#usable(version, mayVerify), data);
-        return expected.byteLength === signature.byteLength && timingSafeEqual(expected, signature);
-      }),
+      batch.map(({ data, mac }) =>
+        versions.find((version) => {
+          const expected = macOf(this.#usable(version, mayVerify), data);
+          return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
+        }),
+      ),
     );
   }
 
@@ -185,7 +196,7 @@ export class FakeToken implements Token {
   }
 
   #usable(version: KeyVersion, mayUse: (state: KeyState) => boolean): StoredKey {
-    const stored = this.#stored.get(version.id);
+    const stored = this.#stored.get(versionName(version));
     if (!stored) throw failure('KEY_NOT_FOUND', `key ${version.key} is not on the token`);
     this.#assertSupported(stored.version.algorithm);
     if (mayUse(stored.version.state)) return stored;
@@ -211,8 +222,12 @@ export class FakeToken implements Token {
   }
 
   #store(version: KeyVersion, value: Buffer): KeyVersion {
-    this.#stored.set(version.id, { version, value });
+    this.#stored.set(versionName(version), { version, value });
     return version;
+  }
+
+  #withId(id: string): StoredKey[] {
+    return [...this.#stored.values()].filter(({ version }) => version.id === id);
   }
 
   #keys(): Key[] {
@@ -225,7 +240,7 @@ function isRepeated(one: string, other: string): boolean {
   return one.slice(2 * CREATE_TIME_BYTES) === other.slice(2 * CREATE_TIME_BYTES);
 }
 
-function mac({ version, value }: StoredKey, data: Uint8Array): Buffer {
+function macOf({ version, value }: StoredKey, data: Uint8Array): Buffer {
   const hash = version.algorithm.replace('HMAC_', '').toLowerCase();
   return createHmac(hash, value).update(data).digest();
 }

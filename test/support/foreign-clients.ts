@@ -70,7 +70,7 @@ export function bufCurl(folder: string): ForeignClient {
     const schema = service === SERVICES.Check ? HEALTH_PROTO : join(ROOT, 'proto');
     const { origin, flags } = bufTarget(endpoint);
     const { exitCode, stdout, stderr } = await buf(folder, [
-      ...['curl', '--timeout', '10s', '--schema', schema, '--protocol', 'grpc', ...flags],
+      ...['curl', '--timeout', '15s', '--schema', schema, '--protocol', 'grpc', ...flags],
       ...['--data', JSON.stringify(request), `${origin}/${service}/${method}`],
     ]);
     if (exitCode === 0) return JSON.parse(stdout);

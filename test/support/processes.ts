@@ -21,6 +21,22 @@ function parentOf(pid: number): number | undefined {
   }
 }
 
+/** The processes whose working directory is a folder. */
+export function processesIn(folder: string): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => workingDirectory(pid) === folder);
+}
+
+/** @returns undefined when there is no such process, or it is not ours to look at */
+function workingDirectory(pid: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`);
+  } catch {
+    return undefined;
+  }
+}
+
 /** What a process's descriptors stand for, such as `socket:[4711]`. */
 export function openFiles(pid: number): string[] {
   const folder = `/proc/${pid}/fd`;
@@ -40,7 +56,7 @@ export function mappedFiles(pid: number): string[] {
 }
 
 /** Whether bytes stand anywhere in the memory that a process may write to. */
-export function memoryHolds(pid: number, bytes: Uint8Array): boolean {
+export function memoryHolds(pid: number, bytes: Buffer): boolean {
   const memory = openSync(`/proc/${pid}/mem`, 'r');
   try {
     return memoryMap(pid)

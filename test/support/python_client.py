@@ -18,7 +18,7 @@ from google.rpc import status_pb2
 from health.v1 import health_pb2, health_pb2_grpc
 from sigild.v1 import keys_pb2, keys_pb2_grpc, signing_pb2, signing_pb2_grpc
 
-DEADLINE_S = 10
+DEADLINE_S = 15
 
 METHODS = {
     "CreateKey": (keys_pb2_grpc.KeyServiceStub, keys_pb2.CreateKeyRequest),

@@ -3,11 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const LIMIT_MS = 15_000;
 const POLL_MS = 25;
 
-/** Waits until a condition holds. @throws {Error} after 15 s */
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const endMs = performance.now() + LIMIT_MS; performance.now() < endMs; ) {
+/** Waits until a condition holds. @throws {Error} after the limit */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  limitMs = LIMIT_MS,
+): Promise<void> {
+  for (const endMs = performance.now() + limitMs; performance.now() < endMs; ) {
     if (await condition()) return;
     await sleep(POLL_MS);
   }
-  throw new Error(`it did not come about within ${LIMIT_MS} ms`);
+  throw new Error(`it did not come about within ${limitMs} ms`);
 }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import {
+  decodeBatchSignRequest,
+  decodeBatchVerifyRequest,
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
@@ -32,16 +34,16 @@ function overTheWire<Output>(
 }
 
 describe('a request to sign', () => {
-  test('becomes an item whose absent version stays absent', () => {
+  test('becomes a batch of one whose absent version stays absent', () => {
     const item = decodeSignRequest(overTheWire(v1.SignRequest, { key: 'shop', data }));
 
-    expect(item).toEqual({ key: 'shop', version: undefined, data });
+    expect(item).toEqual({ key: 'shop', version: undefined, batch: [data] });
   });
 
   test('may carry no bytes, which is not the same as no data', () => {
     const request = overTheWire(v1.SignRequest, { key: 'shop', data: Buffer.alloc(0) });
 
-    expect(decodeSignRequest(request).data).toHaveLength(0);
+    expect(decodeSignRequest(request).batch).toEqual([Buffer.alloc(0)]);
   });
 
   test.each([
@@ -86,7 +88,7 @@ describe('a request to verify', () => {
       signature: Buffer.alloc(0),
     });
 
-    expect(decodeVerifyRequest(request)).toMatchObject({ data, signature: Buffer.alloc(0) });
+    expect(decodeVerifyRequest(request).batch).toEqual([{ data, mac: Buffer.alloc(0) }]);
   });
 
   test('is refused without a signature', () => {
@@ -99,6 +101,100 @@ describe('a request to verify', () => {
     const failure = failureOf(() => decodeVerifyRequest({ key: 'shop', signature: data }));
 
     expect(failure.reason).toBe('DATA_MISSING');
+  });
+});
+
+const MAX_ITEMS = 1_024;
+const MAX_BYTES = 4 * 1_024 * 1_024;
+
+describe('a batch to sign', () => {
+  test('keeps its items in order, empty ones too', () => {
+    const items = [data, Buffer.alloc(0), Buffer.from('more')];
+
+    const request = overTheWire(v1.BatchSignRequest, { key: 'shop', version: 3, data: items });
+
+    expect(decodeBatchSignRequest(request)).toEqual({ key: 'shop', version: 3, batch: items });
+  });
+
+  test.each([
+    ['items', Array.from({ length: MAX_ITEMS }, () => data)],
+    ['bytes', [Buffer.alloc(MAX_BYTES - 1), Buffer.alloc(1)]],
+  ])('may have as many %s as are allowed', (_, items) => {
+    const request = overTheWire(v1.BatchSignRequest, { key: 'shop', data: items });
+
+    expect(decodeBatchSignRequest(request).batch).toHaveLength(items.length);
+  });
+
+  test.each([
+    ['without items', [], 'DATA_MISSING', ['data']],
+    [
+      'with too many items',
+      Array.from({ length: MAX_ITEMS + 1 }, () => data),
+      'FIELD_INVALID',
+      ['data'],
+    ],
+    ['with too many bytes', [Buffer.alloc(MAX_BYTES), Buffer.alloc(1)], 'DATA_TOO_LARGE', []],
+  ])('is refused %s', (_, items, reason, fields) => {
+    const request = overTheWire(v1.BatchSignRequest, { key: 'shop', data: items });
+
+    const failure = failureOf(() => decodeBatchSignRequest(request));
+
+    expect(failure).toEqual({ reason, fields });
+  });
+
+  test.each([
+    ['key', { key: 'a/b', data: [data] }],
+    ['version', { key: 'shop', version: 0, data: [data] }],
+  ])('is refused with a %s that cannot be', (field, fields) => {
+    const request = overTheWire(v1.BatchSignRequest, fields);
+
+    const failure = failureOf(() => decodeBatchSignRequest(request));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: [field] });
+  });
+});
+
+describe('a batch to verify', () => {
+  test('has each item with its signature, in order', () => {
+    const request = overTheWire(v1.BatchVerifyRequest, {
+      key: 'shop',
+      data: [data, Buffer.alloc(0)],
+      signatures: [Buffer.alloc(0), Buffer.alloc(32, 1)],
+    });
+
+    expect(decodeBatchVerifyRequest(request)).toEqual({
+      key: 'shop',
+      version: undefined,
+      batch: [
+        { data, mac: Buffer.alloc(0) },
+        { data: Buffer.alloc(0), mac: Buffer.alloc(32, 1) },
+      ],
+    });
+  });
+
+  test.each([
+    ['no signatures', 0, 'SIGNATURE_MISSING'],
+    ['fewer signatures than items', 1, 'SIGNATURE_MISSING'],
+    ['more signatures than items', 3, 'FIELD_INVALID'],
+  ])('is refused with %s', (_, count, reason) => {
+    const signatures = Array.from({ length: count }, () => Buffer.alloc(32));
+    const request = overTheWire(v1.BatchVerifyRequest, {
+      key: 'shop',
+      data: [data, data],
+      signatures,
+    });
+
+    const failure = failureOf(() => decodeBatchVerifyRequest(request));
+
+    expect(failure).toEqual({ reason, fields: ['signatures'] });
+  });
+
+  test('is refused without items', () => {
+    const request = overTheWire(v1.BatchVerifyRequest, { key: 'shop', signatures: [data] });
+
+    const failure = failureOf(() => decodeBatchVerifyRequest(request));
+
+    expect(failure).toEqual({ reason: 'DATA_MISSING', fields: ['data'] });
   });
 });
 

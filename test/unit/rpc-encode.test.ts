@@ -4,7 +4,9 @@ import {
   encodeKey,
   encodePage,
   encodeSignature,
+  encodeSignatures,
   encodeVerification,
+  encodeVerifications,
 } from '../../src/rpc/encode.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 
@@ -39,7 +41,8 @@ describe('over the wire', () => {
   test('a signature keeps every field', () => {
     const signature = Buffer.from('signature');
 
-    const bytes = v1.SignResponse.serialize(encodeSignature({ signature, version: version(2) }));
+    const signed = { signatures: [signature], version: version(2) };
+    const bytes = v1.SignResponse.serialize(encodeSignature(signed));
 
     expect(v1.SignResponse.deserialize(bytes)).toEqual({
       signature,
@@ -47,6 +50,28 @@ describe('over the wire', () => {
       versionId: '2'.repeat(32),
       algorithm: 'HMAC_SHA256',
     });
+  });
+
+  test("a batch's signatures keep every field and their order", () => {
+    const signatures = ['first', 'second', 'third'].map((text) => Buffer.from(text));
+
+    const signed = { signatures, version: version(2) };
+    const bytes = v1.BatchSignResponse.serialize(encodeSignatures(signed));
+
+    expect(v1.BatchSignResponse.deserialize(bytes)).toEqual({
+      signatures,
+      version: 2,
+      versionId: '2'.repeat(32),
+      algorithm: 'HMAC_SHA256',
+    });
+  });
+
+  test("a batch's verifications name a version for each item, or 0", () => {
+    const versions = [version(2), undefined, version(1)];
+
+    const bytes = v1.BatchVerifyResponse.serialize(encodeVerifications(versions));
+
+    expect(v1.BatchVerifyResponse.deserialize(bytes)).toEqual({ versions: [2, 0, 1] });
   });
 
   test('a valid verification names the version', () => {

@@ -5,12 +5,8 @@ import { expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import { Admission } from '../../src/rpc/admission.ts';
 import { decodeErrorDetails } from '../../src/rpc/error-details.ts';
-import {
-  type RequestRecord,
-  type UnaryEnvironment,
-  type UnaryHandler,
-  unary,
-} from '../../src/rpc/unary.ts';
+import type { RequestRecord, RpcEnvironment } from '../../src/rpc/request.ts';
+import { type UnaryHandler, unary } from '../../src/rpc/unary.ts';
 import type { RequestContext } from '../../src/service/caller.ts';
 
 const CALLER = { client: 'shop', peer: '192.0.2.1:4711' };
@@ -64,7 +60,7 @@ function subject({ defaultDeadlineMs = 10_000, respond }: SubjectOptions = {}) {
   const records: RequestRecord[] = [];
   const defects: unknown[] = [];
   const admission = new Admission({ maxInFlight: 10, maxInFlightPerClient: 5 });
-  const environment: UnaryEnvironment = {
+  const environment: RpcEnvironment = {
     connections: { callerOf: (name) => (name === 'connection-1' ? CALLER : undefined) },
     admission,
     defaultDeadlineMs,

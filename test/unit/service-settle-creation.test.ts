@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { SigildError } from '../../src/domain/errors.ts';
 import type { Key } from '../../src/domain/key.ts';
 import { settleCreation } from '../../src/service/settle-creation.ts';
 import { keyOf, keyVersion } from '../support/key-version.ts';
@@ -61,7 +60,7 @@ describe('a key that was just made', () => {
   test('is not reported as made when the token never shows it', async () => {
     const { settled, destroyed } = settle(undefined);
 
-    await expect(settled).rejects.toBeInstanceOf(SigildError);
+    await expect(settled).rejects.toMatchObject({ reason: 'TOKEN_REFUSED' });
     expect(destroyed()).toBe(1);
   });
 });

@@ -4,6 +4,7 @@ import { ALGORITHM_NAMES, type Algorithm } from '../../src/domain/algorithm.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
 import { AccessPolicy } from '../../src/service/access-policy.ts';
+import type { RequestContext } from '../../src/service/caller.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { FINGERPRINT_TEXT } from '../../src/service/reserved-text.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
@@ -38,6 +39,29 @@ function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
   return { token, catalog, service, clock };
 }
 
+interface Asked {
+  readonly key?: string;
+  readonly version?: number | undefined;
+  readonly data?: Uint8Array;
+  readonly by?: RequestContext;
+}
+
+/** Signs a batch of one message. */
+async function signOne(service: SigningService, asked: Asked = {}) {
+  const { key = 'webhooks', version, by = context } = asked;
+  const signed = await service.sign(by, { key, version, batch: [asked.data ?? data] });
+  const [signature = Buffer.alloc(0)] = signed.signatures;
+  return { signature, version: signed.version };
+}
+
+/** Verifies a batch of one message. */
+async function verifyOne(service: SigningService, asked: Asked & { signature: Uint8Array }) {
+  const { key = 'webhooks', version, by = context, signature: mac } = asked;
+  const batch = [{ data: asked.data ?? data, mac }];
+  const [verified] = await service.verify(by, { key, version, batch });
+  return verified;
+}
+
 /** A service that knows the key `webhooks`, which has these versions. */
 async function startWithKey(...versions: readonly number[]) {
   const started = startService();
@@ -46,10 +70,9 @@ async function startWithKey(...versions: readonly number[]) {
   const key = started.catalog.peek('webhooks');
   const idOf = (version: number) =>
     key?.versions.find((candidate) => candidate.version === version)?.id ?? '';
-  const sign = (version?: number) =>
-    started.service.sign(context, { key: 'webhooks', version, data });
+  const sign = (version?: number) => signOne(started.service, { version });
   const verify = (signature: Uint8Array, version?: number) =>
-    started.service.verify(context, { key: 'webhooks', version, data, signature });
+    verifyOne(started.service, { version, signature });
   return { ...started, idOf, sign, verify };
 }
 
@@ -85,8 +108,7 @@ describe('sign', () => {
     const { service, token } = startService();
     token.writeKey('webhooks', value);
 
-    const item = { key: 'webhooks', version: undefined, data: Buffer.alloc(0) };
-    const { signature } = await service.sign(context, item);
+    const { signature } = await signOne(service, { data: Buffer.alloc(0) });
 
     expect(signature).toEqual(createHmac('sha256', value).digest());
   });
@@ -95,10 +117,7 @@ describe('sign', () => {
     const { service, token } = startService(['HMAC_SHA256']);
     token.writeKey('old', value, 'HMAC_SHA1');
 
-    await expectReason(
-      service.sign(context, { key: 'old', version: undefined, data }),
-      'ALGORITHM_DISABLED',
-    );
+    await expectReason(signOne(service, { key: 'old' }), 'ALGORITHM_DISABLED');
     expect(token.calls.sign).toBe(0);
   });
 
@@ -134,9 +153,7 @@ describe('verify', () => {
     token.writeKey('old', value, 'HMAC_SHA1');
     const signature = createHmac('sha1', value).update(data).digest();
 
-    const item = { key: 'old', version: undefined, data, signature };
-
-    expect((await service.verify(context, item))?.version).toBe(1);
+    expect((await verifyOne(service, { key: 'old', signature }))?.version).toBe(1);
   });
 
   test('checks what a version has signed that may no longer sign', async () => {
@@ -149,17 +166,68 @@ describe('verify', () => {
   });
 });
 
+describe('a batch', () => {
+  const messages = ['one', '', 'three'].map((text) => Buffer.from(text));
+  const macOf = (message: Uint8Array, key = value) =>
+    createHmac('sha256', key).update(message).digest();
+
+  test('is signed with one version in one token call, in order', async () => {
+    const { service, token } = await startWithKey(1, 2);
+    const asked = { key: 'webhooks', version: undefined, batch: messages };
+
+    const { signatures, version } = await service.sign(context, asked);
+
+    expect(signatures).toEqual(messages.map((message) => macOf(message)));
+    expect(version.version).toBe(2);
+    expect(token.calls.sign).toBe(1);
+  });
+
+  test('is verified in one token call, each message by itself', async () => {
+    const { service, token, catalog } = await startWithKey(1);
+    const newer = Buffer.alloc(32, 8);
+    token.writeKey('webhooks', newer, 'HMAC_SHA256', 2);
+    await catalog.refresh();
+    const batch = [
+      { data, mac: macOf(data) },
+      { data, mac: Buffer.alloc(5) },
+      { data, mac: macOf(data, newer) },
+      { data, mac: Buffer.alloc(32) },
+      { data: Buffer.alloc(0), mac: macOf(Buffer.alloc(0)) },
+    ];
+
+    const verified = await service.verify(context, { key: 'webhooks', version: undefined, batch });
+
+    expect(verified.map((version) => version?.version)).toEqual([1, undefined, 2, undefined, 1]);
+    expect(token.calls.verify).toBe(1);
+  });
+
+  test.each([
+    ['is too long', Buffer.alloc(MAX_DATA_BYTES + 1), 'DATA_TOO_LARGE'],
+    ['is the reserved text', FINGERPRINT_TEXT, 'DATA_RESERVED'],
+  ] as const)('is refused as a whole when one message %s', async (_, refused, reason) => {
+    const { service, token } = await startWithKey(1);
+    const batch = [data, refused];
+    const signed = batch.map((message) => ({ data: message, mac: Buffer.alloc(32) }));
+
+    await expectReason(service.sign(context, { key: 'webhooks', version: 1, batch }), reason);
+    await expectReason(
+      service.verify(context, { key: 'webhooks', version: 1, batch: signed }),
+      reason,
+    );
+    expect(token.calls).toMatchObject({ sign: 0, verify: 0 });
+  });
+});
+
 describe('a request', () => {
   test.each([
     ['of a client with another grant on the key', 'reader', 'PERMISSION_DENIED'],
     ['of a client without a grant', 'stranger', 'KEY_NOT_FOUND'],
   ] as const)('%s is refused before the token is asked', async (_, client, reason) => {
     const { service, token } = startService();
-    const asked = { ...context, client };
-    const item = { key: 'webhooks', version: undefined, data };
+    const by = { ...context, client };
 
-    await expectReason(service.sign(asked, item), reason);
-    await expectReason(service.verify(asked, { ...item, signature: Buffer.alloc(32) }), reason);
+    await expectReason(signOne(service, { by }), reason);
+    await expectReason(verifyOne(service, { by, signature: Buffer.alloc(32) }), reason);
     expect(token.calls).toMatchObject({ findKey: 0, sign: 0, verify: 0 });
   });
 
@@ -172,12 +240,11 @@ describe('a request', () => {
     ['more than the reserved text', Buffer.concat([FINGERPRINT_TEXT, Buffer.alloc(1)]), undefined],
   ] as const)('with %s', async (_, data, reason) => {
     const { service } = await startWithKey(1);
-    const item = { key: 'webhooks', version: undefined, data };
     const signature = Buffer.alloc(32);
 
     const outcomes = await Promise.allSettled([
-      service.sign(context, item),
-      service.verify(context, { ...item, signature }),
+      signOne(service, { data }),
+      verifyOne(service, { data, signature }),
     ]);
 
     for (const outcome of outcomes) {
@@ -189,12 +256,12 @@ describe('a request', () => {
 
   test('for a key that is not on the token answers like one for a key without grant', async () => {
     const { service } = startService();
-    const item = { key: 'missing', version: undefined, data };
+    const by = { ...context, client: 'stranger' };
 
-    const missing = await service.sign(context, item).catch((error: unknown) => error);
-    const unseen = await service
-      .sign({ ...context, client: 'stranger' }, item)
-      .catch((error: unknown) => error);
+    const [missing, unseen] = await Promise.all([
+      signOne(service, { key: 'missing' }).catch((error: unknown) => error),
+      signOne(service, { key: 'missing', by }).catch((error: unknown) => error),
+    ]);
 
     expect(missing).toEqual(unseen);
     expect(missing).toMatchObject({ reason: 'KEY_NOT_FOUND' });
@@ -203,12 +270,9 @@ describe('a request', () => {
   test('of a caller who has gone costs nothing', async () => {
     const { service, token } = startService();
     const gone = new SigildError('CANCELLED', 'gone');
-    const asked = { client: 'backend', signal: AbortSignal.abort(gone) };
+    const by = { client: 'backend', signal: AbortSignal.abort(gone) };
 
-    await expectReason(
-      service.sign(asked, { key: 'webhooks', version: undefined, data }),
-      'CANCELLED',
-    );
+    await expectReason(signOne(service, { by }), 'CANCELLED');
     expect(token.calls).toMatchObject({ findKey: 0, sign: 0 });
   });
 });
@@ -218,9 +282,7 @@ describe('a change that was made behind the back', () => {
     const { token, service } = await startWithKey(1);
     token.writeKey('new', value);
 
-    const signed = await service.sign(context, { key: 'new', version: undefined, data });
-
-    expect(signed.version.key).toBe('new');
+    expect((await signOne(service, { key: 'new' })).version.key).toBe('new');
   });
 
   test('a new version is found at once by its number', async () => {

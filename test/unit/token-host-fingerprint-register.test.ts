@@ -80,7 +80,7 @@ describe('a key that was replaced on the token', () => {
     }
   });
 
-  test('takes the other keys out of service neither for signing nor with their host', () => {
+  test('leaves the other keys in service', () => {
     const register = startReplaced();
 
     expect(register.check([fingerprint(payments, 7)], [payments])).toBeUndefined();

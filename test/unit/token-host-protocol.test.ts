@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
@@ -6,25 +5,31 @@ import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
 import { FINGERPRINT_BYTES } from '../../src/domain/fingerprint.ts';
 import { FrameReader } from '../../src/token-host/frames.ts';
 import {
-  decodeCreateKey,
-  decodeFailure,
   decodeFingerprints,
-  decodeIndex,
-  decodeKey,
-  decodeKeys,
-  decodeName,
+  decodeIndexes,
+  decodeMacs,
   decodeResult,
   decodeSign,
   decodeVerify,
   encodeAnswer,
-  encodeCreateKey,
-  encodeEmpty,
-  encodeFailure,
-  encodeIndex,
-  encodeJson,
-  encodeName,
+  encodeIndexes,
   encodeSign,
   encodeVerify,
+} from '../../src/token-host/mac-frames.ts';
+import {
+  decodeCreateKey,
+  decodeCreation,
+  decodeDestroyVersion,
+  decodeFailure,
+  decodeKey,
+  decodeKeys,
+  decodeName,
+  encodeCreateKey,
+  encodeDestroyVersion,
+  encodeEmpty,
+  encodeFailure,
+  encodeJson,
+  encodeName,
   OPERATION,
   OUTCOME,
 } from '../../src/token-host/protocol.ts';
@@ -61,21 +66,22 @@ function payloadOf(encoded: Buffer, code: number): Buffer {
 describe('a request', () => {
   test('to sign arrives as it was sent', () => {
     fc.assert(
-      fc.property(ref, bytes(300), (ref, data) => {
-        const payload = payloadOf(encodeSign(ref, data), OPERATION.sign);
+      fc.property(ref, fc.array(bytes(100), { maxLength: 20 }), (ref, batch) => {
+        const payload = payloadOf(encodeSign(ref, batch), OPERATION.sign);
 
-        expect(decodeSign(payload)).toEqual({ ref, data });
+        expect(decodeSign(payload)).toEqual({ ref, batch });
       }),
     );
   });
 
   test('to verify arrives as it was sent', () => {
     const refs = fc.array(ref, { maxLength: 20 });
+    const batch = fc.array(fc.record({ data: bytes(100), mac: bytes(64) }), { maxLength: 20 });
     fc.assert(
-      fc.property(refs, bytes(300), bytes(64), (refs, data, mac) => {
-        const payload = payloadOf(encodeVerify(refs, data, mac), OPERATION.verify);
+      fc.property(refs, batch, (refs, batch) => {
+        const payload = payloadOf(encodeVerify(refs, batch), OPERATION.verify);
 
-        expect(decodeVerify(payload)).toEqual({ refs, data, mac });
+        expect(decodeVerify(payload)).toEqual({ refs, batch });
       }),
     );
   });
@@ -84,33 +90,35 @@ describe('a request', () => {
     const ref = { key: 'k'.repeat(length), id: 'ab'.repeat(16) };
     const [data, mac] = [Buffer.from('data'), Buffer.from('mac')];
 
-    expect(decodeSign(payloadOf(encodeSign(ref, data), OPERATION.sign)).ref).toEqual(ref);
-    const verify = payloadOf(encodeVerify([ref, ref], data, mac), OPERATION.verify);
-    expect(decodeVerify(verify).refs).toEqual([ref, ref]);
+    const sign = payloadOf(encodeSign(ref, [data]), OPERATION.sign);
+    const verify = payloadOf(encodeVerify([ref, ref], [{ data, mac }]), OPERATION.verify);
+
+    expect(decodeSign(sign)).toEqual({ ref, batch: [data] });
+    expect(decodeVerify(verify)).toEqual({ refs: [ref, ref], batch: [{ data, mac }] });
   });
 
-  test.each([0, 1, 1024 * 1024])('may have %i bytes of data', (length) => {
+  test.each([0, 1, 1024 * 1024])('may have messages of %i bytes', (length) => {
     const ref = { key: 'webhooks', id: 'ab'.repeat(16) };
-    const data = createHash('shake256', { outputLength: Math.max(length, 1) })
-      .digest()
-      .subarray(0, length);
+    const data = Buffer.alloc(length, 'data');
+    const mac = Buffer.alloc(32);
 
-    const sign = decodeSign(payloadOf(encodeSign(ref, data), OPERATION.sign));
-    const frame = encodeVerify([ref], data, Buffer.alloc(32));
-    const verify = decodeVerify(payloadOf(frame, OPERATION.verify));
+    const sign = payloadOf(encodeSign(ref, [data, data]), OPERATION.sign);
+    const verify = payloadOf(encodeVerify([ref], [{ data, mac }]), OPERATION.verify);
 
-    expect(sign.data.equals(data)).toBe(true);
-    expect(verify.data.equals(data)).toBe(true);
+    expect(decodeSign(sign).batch.map((decoded) => decoded.equals(data))).toEqual([true, true]);
+    expect(decodeVerify(verify).batch[0]?.data.equals(data)).toBe(true);
   });
 
-  test('may name a thousand versions', () => {
-    const refs = Array.from({ length: 1_000 }, (_, version) => keyVersion({ version })).map(
-      ({ key, id }) => ({ key, id }),
-    );
+  test('may name a thousand versions and have a thousand messages', () => {
+    const refs = Array.from({ length: 1_000 }, (_, version) => {
+      const { key, id } = keyVersion({ version });
+      return { key, id };
+    });
+    const batch = refs.map(({ id }) => ({ data: Buffer.from(id), mac: Buffer.from(id, 'hex') }));
 
-    const frame = encodeVerify(refs, Buffer.from('data'), Buffer.alloc(64));
+    const payload = payloadOf(encodeVerify(refs, batch), OPERATION.verify);
 
-    expect(decodeVerify(payloadOf(frame, OPERATION.verify)).refs).toEqual(refs);
+    expect(decodeVerify(payload)).toEqual({ refs, batch });
   });
 
   test('to create a key arrives as it was sent', () => {
@@ -124,6 +132,16 @@ describe('a request', () => {
         const payload = payloadOf(encodeCreateKey(key), OPERATION.createKey);
 
         expect(decodeCreateKey(payload)).toEqual(key);
+      }),
+    );
+  });
+
+  test('to destroy a version arrives as it was sent', () => {
+    fc.assert(
+      fc.property(ref, (ref) => {
+        const payload = payloadOf(encodeDestroyVersion(ref), OPERATION.destroyVersion);
+
+        expect(decodeDestroyVersion(payload)).toEqual(ref);
       }),
     );
   });
@@ -164,8 +182,23 @@ describe('an answer', () => {
     expect(decoded).toEqual(fingerprints);
   });
 
-  test.each([-1, 0, 1, 32_767])('brings the index %i', (index) => {
-    expect(decodeIndex(encodeIndex(index))).toBe(index);
+  test('brings a MAC for each message', () => {
+    const macs = fc
+      .constantFrom(20, 28, 32, 48, 64)
+      .chain((macBytes) => fc.array(bytes(macBytes, macBytes), { minLength: 1, maxLength: 20 }));
+    fc.assert(
+      fc.property(macs, (macs) => {
+        expect(decodeMacs(Buffer.concat(macs), macs.length)).toEqual(macs);
+      }),
+    );
+  });
+
+  test('brings an index for each message', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: -1, max: 32_767 })), (indexes) => {
+        expect(decodeIndexes(encodeIndexes(indexes))).toEqual(indexes);
+      }),
+    );
   });
 
   test('brings keys, or none', () => {
@@ -175,6 +208,14 @@ describe('an answer', () => {
     expect(decodeKey(answer(key))).toEqual(key);
     expect(decodeKey(answer(undefined))).toBeUndefined();
     expect(decodeKeys(answer([key, key]))).toEqual([key, key]);
+  });
+
+  test.each([true, false])('brings a key that was made by this call: %s', (made) => {
+    const creation = { key: keyOf(keyVersion()), made };
+
+    const payload = payloadOf(encodeJson(OUTCOME.done, creation), OUTCOME.done);
+
+    expect(decodeCreation(payload)).toEqual(creation);
   });
 
   test('brings a version of which the token reports little', () => {
@@ -219,6 +260,5 @@ describe('an answer', () => {
     const payload = payloadOf(encodeAnswer(Buffer.from('mac'), fingerprints), OUTCOME.done);
 
     expect(() => decodeFingerprints(payload.subarray(0, 1))).toThrow(RangeError);
-    expect(() => decodeIndex(payload.subarray(0, 1))).toThrow(RangeError);
   });
 });

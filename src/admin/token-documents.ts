@@ -1,8 +1,38 @@
+import type { TokenDetails, TokenSummary } from '../pkcs11/token-report.ts';
 import { columns, fields, yesNo } from './layout.ts';
-import type { TokenDetails, TokenSummary } from './token-report.ts';
+
+/** `token init -o json` */
+export interface NewTokenDocument {
+  readonly label: string;
+  readonly serial: string;
+  /** Absolute paths. */
+  readonly module: string;
+  /** Absent where the user PIN came from elsewhere. */
+  readonly pinFile: string | undefined;
+}
 
 const UNREPORTED = '-';
 
+/** What the daemon's configuration needs comes last, ready to be pasted. */
+export function newTokenText({ label, serial, module, pinFile }: NewTokenDocument): string {
+  // A JSON string is a YAML string too.
+  const pinLine =
+    pinFile === undefined
+      ? 'pinFile: # the absolute path of a file with the user PIN, mode 0600'
+      : `pinFile: ${JSON.stringify(pinFile)}`;
+  return [
+    fields({ label, serial, module }),
+    "For the daemon's configuration:",
+    '',
+    'token:',
+    `  module: ${JSON.stringify(module)}`,
+    `  label: ${JSON.stringify(label)}`,
+    `  ${pinLine}`,
+    '',
+  ].join('\n');
+}
+
+/** Of `token list`, whose JSON document has the same tokens as they are. */
 export function tokenListText(tokens: readonly TokenSummary[]): string {
   return columns(
     ['LABEL', 'SERIAL', 'MANUFACTURER', 'MODEL', 'INITIALIZED', 'USER PIN'],
@@ -17,6 +47,7 @@ export function tokenListText(tokens: readonly TokenSummary[]): string {
   );
 }
 
+/** Of `token info`, whose JSON document is the same token as it is. */
 export function tokenDetailsText(token: TokenDetails): string {
   const { sessions, memory } = token;
   const details = fields({

@@ -1,0 +1,151 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { fieldInvalid, SigildError } from '../domain/errors.ts';
+import type { PipelineRequest__Output } from '../generated/sigild/v1/PipelineRequest.ts';
+import type { PipelineResponse } from '../generated/sigild/v1/PipelineResponse.ts';
+import type { RequestContext } from '../service/caller.ts';
+import type { SigningService } from '../service/signing-service.ts';
+import type { Caller } from './connections.ts';
+import { decodeBatchSignRequest, decodeBatchVerifyRequest } from './decode.ts';
+import { encodeSignatures, encodeVerifications } from './encode.ts';
+import { callerOf, perform, type RpcEnvironment } from './request.ts';
+import { toRpcStatus } from './status.ts';
+
+type PipelineCall = ServerDuplexStream<PipelineRequest__Output, PipelineResponse>;
+
+/** Of one stream; with as many it is not read until some are answered and their answers taken. */
+const MAX_UNANSWERED_FRAMES = 64;
+const MAX_UNANSWERED_BYTES = 16 * 1024 * 1024;
+
+/** The Pipeline streams of a server. */
+export class Pipelines {
+  readonly #service: Pick<SigningService, 'sign' | 'verify'>;
+  readonly #environment: RpcEnvironment;
+  readonly #open = new Set<PipelineStream>();
+  #ending = false;
+
+  constructor(service: Pick<SigningService, 'sign' | 'verify'>, environment: RpcEnvironment) {
+    this.#service = service;
+    this.#environment = environment;
+  }
+
+  serve(call: PipelineCall): void {
+    const stream = new PipelineStream(call, this.#service, this.#environment);
+    this.#open.add(stream);
+    call.once('close', () => this.#open.delete(stream));
+    call.once('cancelled', () => this.#open.delete(stream));
+    if (this.#ending) stream.end();
+  }
+
+  /** Ends every stream when the frames that were read from it are answered. */
+  end(): void {
+    this.#ending = true;
+    for (const stream of this.#open) stream.end();
+  }
+}
+
+/**
+ * One stream. Frames are worked on side by side and answered as they are done.
+ *
+ * A frame counts as unanswered until its answer has been taken by the connection, so that neither a
+ * client that writes fast nor one that does not read makes the daemon keep more than the limits.
+ */
+class PipelineStream {
+  readonly #call: PipelineCall;
+  readonly #service: Pick<SigningService, 'sign' | 'verify'>;
+  readonly #environment: RpcEnvironment;
+  readonly #caller: Caller | undefined;
+  readonly #inFlight = new Set<AbortController>();
+  #unansweredFrames = 0;
+  #unansweredBytes = 0;
+  #ending = false;
+
+  constructor(
+    call: PipelineCall,
+    service: Pick<SigningService, 'sign' | 'verify'>,
+    environment: RpcEnvironment,
+  ) {
+    this.#call = call;
+    this.#service = service;
+    this.#environment = environment;
+    this.#caller = callerOf(call, environment.connections);
+    call.on('data', (frame: PipelineRequest__Output) => void this.#serve(frame));
+    call.on('end', () => this.end());
+    // What breaks a stream cancels it.
+    call.on('error', () => undefined);
+    call.on('cancelled', () => this.#abandon());
+  }
+
+  /** Reads no more, and ends the stream with the last answer. */
+  end(): void {
+    this.#ending = true;
+    this.#call.pause();
+    this.#endWhenAnswered();
+  }
+
+  async #serve(frame: PipelineRequest__Output): Promise<void> {
+    const bytes = bytesOf(frame);
+    this.#count(1, bytes);
+    const caller = new AbortController();
+    this.#inFlight.add(caller);
+    const { defaultDeadlineMs } = this.#environment;
+    const limit = setTimeout(() => caller.abort(overdue(defaultDeadlineMs)), defaultDeadlineMs);
+    const { response, failure } = await perform(
+      this.#environment,
+      'Pipeline',
+      this.#caller,
+      caller.signal,
+      (context) => this.#answer(frame, context),
+    );
+    clearTimeout(limit);
+    this.#inFlight.delete(caller);
+    const result = failure ? { error: toRpcStatus(failure) } : response;
+    const answer: PipelineResponse = { correlationId: frame.correlationId ?? 0, ...result };
+    this.#call.write(answer, () => this.#count(-1, -bytes));
+  }
+
+  async #answer(
+    { sign, verify }: PipelineRequest__Output,
+    context: RequestContext,
+  ): Promise<Pick<PipelineResponse, 'sign' | 'verify'>> {
+    if (sign) {
+      const batch = decodeBatchSignRequest(sign);
+      return { sign: encodeSignatures(await this.#service.sign(context, batch)) };
+    }
+    if (verify) {
+      const batch = decodeBatchVerifyRequest(verify);
+      return { verify: encodeVerifications(await this.#service.verify(context, batch)) };
+    }
+    throw fieldInvalid('operation', 'is required: sign or verify');
+  }
+
+  #count(frames: number, bytes: number): void {
+    this.#unansweredFrames += frames;
+    this.#unansweredBytes += bytes;
+    const full =
+      this.#unansweredFrames >= MAX_UNANSWERED_FRAMES ||
+      this.#unansweredBytes >= MAX_UNANSWERED_BYTES;
+    if (full || this.#ending) this.#call.pause();
+    else if (this.#call.isPaused()) this.#call.resume();
+    this.#endWhenAnswered();
+  }
+
+  #endWhenAnswered(): void {
+    if (this.#ending && this.#unansweredFrames === 0) this.#call.end();
+  }
+
+  #abandon(): void {
+    const gone = new SigildError('CANCELLED', 'the caller has cancelled the stream or gone');
+    for (const caller of this.#inFlight) caller.abort(gone);
+  }
+}
+
+function bytesOf({ sign, verify }: PipelineRequest__Output): number {
+  let bytes = 0;
+  for (const data of sign?.data ?? verify?.data ?? []) bytes += data.byteLength;
+  for (const signature of verify?.signatures ?? []) bytes += signature.byteLength;
+  return bytes;
+}
+
+function overdue(limitMs: number): SigildError {
+  return new SigildError('DEADLINE_EXCEEDED', `the frame had no answer within ${limitMs} ms`);
+}
