@@ -13,7 +13,7 @@ import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyService } from './service/key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
-import { HostedToken } from './token-host/hosted-token.ts';
+import { HostedToken, type HostedTokenOptions } from './token-host/hosted-token.ts';
 import type { HostTransition } from './token-host/supervisor.ts';
 
 export interface Daemon {
@@ -34,6 +34,7 @@ const GRACE_MS = 1_000;
 /**
  * Builds every part of the daemon, from the token to the listeners.
  *
+ * @param signal ends a start that is under way
  * @param onGiveUp told when no token host is left and none may be started again
  * @throws {StartFailure} when the token cannot be used
  * @throws {ListenerError} when a listener cannot be opened
@@ -43,10 +44,11 @@ export async function startDaemon(
   config: Config,
   log: Log,
   onGiveUp: (failure: StartFailure) => void,
+  signal: AbortSignal,
 ): Promise<Daemon> {
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
-  const token = await startToken(config, log, onGiveUp);
+  const token = await startToken(config, log, onGiveUp, signal);
   const { server, monitor, catalog } = buildServer(config, log, token);
   const refreshing = refreshRegularly(catalog, config.keys.refreshIntervalMs, log);
   const stop = orderlyStop(
@@ -83,8 +85,9 @@ function startToken(
   { token, limits, keys }: Config,
   log: Log,
   onGiveUp: (failure: StartFailure) => void,
+  signal: AbortSignal,
 ): Promise<HostedToken> {
-  return HostedToken.start({
+  const options: HostedTokenOptions = {
     ...token,
     program: HOST_PROGRAM,
     environment: hostEnvironment(),
@@ -93,7 +96,8 @@ function startToken(
     onTransition: (transition) => logTransition(log, transition),
     onDefect: (stack) => log.error({ stack }, 'a defect in a token host'),
     onGiveUp,
-  });
+  };
+  return HostedToken.start(options, signal);
 }
 
 interface Built {

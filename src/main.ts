@@ -86,20 +86,28 @@ async function run(config: Config): Promise<ExitCode> {
     log.warn({ err: error }, 'systemd does not hear of this daemon'),
   );
   const stopWatchdog = startWatchdog(watchdogLimitMs(), () => manager.alive());
+  const stopping = new AbortController();
   let end!: (exitCode: ExitCode) => void;
   const ended = new Promise<ExitCode>((resolve) => {
     end = resolve;
   });
   onTermination((signal) => {
     log.info({ signal }, 'stopping');
+    stopping.abort();
     end(EXIT_CODES.OK);
   });
 
   log.info({ version: packageVersion() }, 'starting');
-  const daemon = await startDaemon(config, log, (failure) => {
+  const giveUp = (failure: StartFailure) => {
     log.fatal({ err: failure }, 'no token host may be started any more: stopping');
     end(EXIT_OF_FAILURE[failure.kind]);
+  };
+  const daemon = await startDaemon(config, log, giveUp, stopping.signal).catch((error) => {
+    // A start that was asked to end has not failed.
+    if (stopping.signal.aborted) return undefined;
+    throw error;
   });
+  if (!daemon) return EXIT_CODES.OK;
   log.info({ addresses: daemon.addresses }, 'serving');
   await manager.ready();
 

@@ -6,6 +6,7 @@
 import { createServer } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { KeyVersion } from '../../src/domain/key.ts';
+import type { SigningServiceHandlers } from '../../src/generated/sigild/v1/SigningService.ts';
 import { Health } from '../../src/rpc/health.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 import { createRpcServer } from '../../src/rpc/server.ts';
@@ -47,10 +48,11 @@ async function startServer(unixSocket: string): Promise<string[]> {
     versionId: VERSION.id,
     algorithm: VERSION.algorithm,
   };
-  server.addService(v1.SigningService.service, {
+  const handlers: SigningServiceHandlers = {
     Sign: (_call, respond) => respond(null, answer),
     Verify: (_call, respond) => respond(null, { valid: false }),
-  });
+  };
+  server.addService(v1.SigningService.service, handlers);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const listen = (where: { path: string } | { host: string; port: number }) =>
     new Promise<string>((resolve, reject) => {

@@ -1,23 +1,29 @@
-import type { Context, Row } from './scenario.ts';
+import type { Context, Outcome, Row } from './scenario.ts';
 import { median, medianRatio } from './statistics.ts';
 
 /** What one measurement of one subject found. */
-export type Sample = Readonly<Record<'opsPerSecond' | 'p50Ms' | 'p99Ms', number>> &
-  Partial<Readonly<Record<'p999Ms' | 'serverCpuUs' | 'hostsCpuUs', number>>>;
+export interface Sample {
+  readonly opsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly p999Ms?: number;
+  readonly serverCpuUs?: number;
+  readonly hostsCpuUs?: number;
+}
 
-type Field = keyof Sample;
+interface Named {
+  readonly name: string;
+}
 
 /**
  * Measures subjects in turns, A B A B and so on, so that whatever else the machine does hits all of
- * them alike.
- *
- * @returns each subject's samples, in the order of the rounds
+ * them alike, and compares the first with each of the others.
  */
-export async function inTurns<Subject extends { readonly name: string }>(
+export async function compareInTurns<Subject extends Named>(
   subjects: readonly Subject[],
   context: Pick<Context, 'rounds' | 'signal' | 'progress'>,
   measure: (subject: Subject) => Promise<Sample>,
-): Promise<ReadonlyMap<Subject, readonly Sample[]>> {
+): Promise<Outcome> {
   const samples = new Map<Subject, Sample[]>(subjects.map((subject) => [subject, []]));
   for (let round = 1; round <= context.rounds; round += 1) {
     for (const [subject, taken] of samples) {
@@ -26,27 +32,36 @@ export async function inTurns<Subject extends { readonly name: string }>(
       taken.push(await measure(subject));
     }
   }
-  return samples;
+  return compare(samples);
 }
 
-/** The median of each figure that the samples have. */
-export function toRow(name: string, samples: readonly Sample[]): Row {
-  const fields = Object.keys(samples[0] ?? {}) as Field[];
+function compare(samples: ReadonlyMap<Named, readonly Sample[]>): Outcome {
+  const subjects = [...samples].map(([{ name }, taken]) => ({ name, taken }));
+  const [first, ...references] = subjects;
+  const speeds = (taken: readonly Sample[] = []) => figures(taken, 'opsPerSecond');
+  return {
+    rows: subjects.map(({ name, taken }) => toRow(name, taken)),
+    ratios: Object.fromEntries(
+      references.map(({ name, taken }) => [
+        `${first?.name}/${name}`,
+        medianRatio(speeds(first?.taken), speeds(taken)),
+      ]),
+    ),
+  };
+}
+
+function toRow(name: string, samples: readonly Sample[]): Row {
+  const fields = Object.keys(samples[0] ?? {}) as (keyof Sample)[];
   const medians = fields.map((field) => [field, median(figures(samples, field))]);
   const speeds = figures(samples, 'opsPerSecond');
   return {
     name,
-    ...(Object.fromEntries(medians) as Sample),
+    ...Object.fromEntries(medians),
     minOpsPerSecond: Math.min(...speeds),
     maxOpsPerSecond: Math.max(...speeds),
   };
 }
 
-/** How many times faster than the reference a subject was. */
-export function speedRatio(samples: readonly Sample[], reference: readonly Sample[]): number {
-  return medianRatio(figures(samples, 'opsPerSecond'), figures(reference, 'opsPerSecond'));
-}
-
-function figures(samples: readonly Sample[], field: Field): number[] {
+function figures(samples: readonly Sample[], field: keyof Sample): number[] {
   return samples.map((sample) => sample[field]).filter((figure) => figure !== undefined);
 }

@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/lib/setup.sh
 
-setup softhsm2 nghttp2-client
+require_packages softhsm2 nghttp2-client
+bash scripts/lib/build.sh
 node_modules/.bin/tsc --project scripts/bench
 # What is compiled finds the built daemon and the API where its sources find them.
 ln -sfn ../dist ../proto .bench/

@@ -28,7 +28,11 @@ export function readPin({ file, credential }: PinSource): string {
 function readPrivate(file: string, forbiddenMode: number, buffer: Buffer): number {
   const fd = openPin(file);
   try {
-    const { mode } = fstatSync(fd);
+    const status = fstatSync(fd);
+    if (status.isDirectory()) {
+      throw new StartFailure('configuration', `PIN file ${file} is a directory`);
+    }
+    const { mode } = status;
     if ((mode & forbiddenMode) === 0) return readSync(fd, buffer, 0, buffer.byteLength, null);
     throw new StartFailure(
       'configuration',

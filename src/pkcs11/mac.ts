@@ -16,6 +16,12 @@ export interface MacKey {
  */
 const OUTPUT_BYTES = 128;
 
+/** Answers of C_Verify and C_VerifyFinal to a MAC that is not the data's; the operation has ended. */
+const NOT_VALID: ReadonlySet<number> = new Set([
+  pkcs11js.CKR_SIGNATURE_INVALID,
+  pkcs11js.CKR_SIGNATURE_LEN_RANGE,
+]);
+
 /**
  * C_SignInit and C_Sign.
  *
@@ -54,7 +60,7 @@ export function verifyMac(
       ? ckActive('C_VerifyFinal', () => lib.C_VerifyFinal(handle, mac))
       : ckActive('C_Verify', () => lib.C_Verify(handle, data, mac));
   } catch (error) {
-    if (error instanceof CryptokiError && error.rv === pkcs11js.CKR_SIGNATURE_INVALID) return false;
+    if (error instanceof CryptokiError && NOT_VALID.has(error.rv)) return false;
     throw error;
   }
 }

@@ -8,7 +8,7 @@ import type {
 } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { Canary } from './canary.ts';
-import { CryptokiError } from './ck-rv.ts';
+import { CryptokiError, ck } from './ck-rv.ts';
 import { login, readPin } from './login.ts';
 import { initializeModule, loadModule } from './module.ts';
 import { selectToken } from './token-selection.ts';
@@ -110,10 +110,16 @@ function generateCanary(keeper: Session, canary: Canary): Buffer {
 }
 
 function disconnect(module: Module, keeper: Session): void {
+  attempt('C_Logout', () => keeper.logout());
+  attempt('C_CloseSession', () => keeper.close());
+  attempt('C_Finalize', () => module.finalize());
+}
+
+/** What a token refuses at the end makes no difference: login and sessions end with the process. */
+function attempt(call: string, native: () => void): void {
   try {
-    keeper.logout();
-    keeper.close();
-  } finally {
-    module.finalize();
+    ck(call, native);
+  } catch (error) {
+    if (!(error instanceof CryptokiError)) throw error;
   }
 }

@@ -176,6 +176,8 @@ export class TokenSession {
       this.#abandon(error);
       const { next, reason } = error.verdict;
       if (next !== 'retry' && next !== 'find-again') throw this.#failure(error, what);
+      // What failed may have been done all the same: then its operation is active on the session.
+      this.close();
       if (reason === 'TOKEN_FULL') pause(MEMORY_PAUSE_MS);
       return this.#attempt(what, run);
     }

@@ -64,6 +64,9 @@ const SCAN_FACTOR = 10;
 /** Each so many MACs of a batch may take as long as one call. */
 const MACS_PER_LIMIT = 64;
 
+/** Changes are rare, and one at a time is soonest started. */
+const WRITER_SESSIONS = 1;
+
 /**
  * The Token port over host processes.
  *
@@ -90,8 +93,10 @@ export class HostedToken implements Token {
       hosts: options.hosts,
       onTransition: options.onTransition,
       onGiveUp: options.onGiveUp,
-      startHost: (expectedSerial, signal) =>
-        Host.start({ ...options, sessions: options.sessionsPerHost, expectedSerial, signal }),
+      startHost: (expectedSerial, signal, spare) => {
+        const sessions = spare ? WRITER_SESSIONS : options.sessionsPerHost;
+        return Host.start({ ...options, sessions, expectedSerial, signal });
+      },
     });
     this.#writer = new Writer({
       maxWaiting: options.maxWaiting,
@@ -103,16 +108,21 @@ export class HostedToken implements Token {
   /**
    * Starts the first host; the others follow.
    *
+   * @param signal ends the start
    * @throws {StartFailure}
    */
-  static async start(options: HostedTokenOptions): Promise<HostedToken> {
+  static async start(options: HostedTokenOptions, signal?: AbortSignal): Promise<HostedToken> {
     const token = new HostedToken(options);
+    const leave = () => void token.#supervisor.stop();
+    signal?.addEventListener('abort', leave, { once: true });
     try {
       await token.#supervisor.start();
       return token;
     } catch (error) {
       await token.close(0);
       throw error;
+    } finally {
+      signal?.removeEventListener('abort', leave);
     }
   }
 

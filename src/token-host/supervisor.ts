@@ -16,9 +16,14 @@ export interface SupervisorOptions<AnyHost extends SupervisedHost> {
   /**
    * @param expectedSerial of the token that earlier hosts used
    * @param signal aborts when the host is not wanted any more
+   * @param spare whether it is one of {@link Supervisor.startSpare}
    * @throws {StartFailure}
    */
-  readonly startHost: (expectedSerial: string | undefined, signal: AbortSignal) => Promise<AnyHost>;
+  readonly startHost: (
+    expectedSerial: string | undefined,
+    signal: AbortSignal,
+    spare: boolean,
+  ) => Promise<AnyHost>;
   readonly onTransition: (transition: HostTransition<AnyHost>) => void;
   /** Told once, when no host is left and none may be started again. */
   readonly onGiveUp: (failure: StartFailure) => void;
@@ -91,7 +96,7 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
    * @throws {StartFailure}
    */
   async startSpare(): Promise<AnyHost> {
-    const start = this.#inTurn(() => this.#startWanted());
+    const start = this.#inTurn(() => this.#startWanted(true));
     const host = await start.finally(() => this.#giveUpWhenAlone());
     if (host) return host;
     throw this.#final ?? new StartFailure('unavailable', 'sigild is stopping');
@@ -160,7 +165,7 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
 
   /** @returns undefined when no host may be started any more */
   async #start(): Promise<Running | undefined> {
-    const host = await this.#startWanted();
+    const host = await this.#startWanted(false);
     if (!host) return undefined;
     const loss = new Promise<void>((resolve) => this.#losses.set(host, resolve));
     this.#options.onTransition({ event: 'started', host });
@@ -169,9 +174,9 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
   }
 
   /** @returns undefined when no host may be started any more */
-  async #startWanted(): Promise<AnyHost | undefined> {
+  async #startWanted(spare: boolean): Promise<AnyHost | undefined> {
     if (!this.#mayStart()) return undefined;
-    const host = await this.#startHost();
+    const host = await this.#startHost(spare);
     if (this.#mayStart()) {
       this.#serial ??= host.serial;
       return host;
@@ -181,9 +186,9 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
     return undefined;
   }
 
-  async #startHost(): Promise<AnyHost> {
+  async #startHost(spare: boolean): Promise<AnyHost> {
     try {
-      return await this.#options.startHost(this.#serial, this.#stopping.signal);
+      return await this.#options.startHost(this.#serial, this.#stopping.signal, spare);
     } catch (error) {
       const failure = asStartFailure(error);
       if (FINAL_KINDS.has(failure.kind)) this.#final = failure;

@@ -27,6 +27,14 @@ function firstVersion(key: Key | undefined): KeyVersion {
   return version;
 }
 
+function hmac(value: Buffer, data: Uint8Array): Buffer {
+  return createHmac('sha256', value).update(data).digest();
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
 async function reasonOf(work: Promise<unknown>): Promise<string> {
   const error = await work.then(
     () => new Error('it did not fail'),
@@ -105,8 +113,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
       const mac = await signOne(token, version, data, signal);
 
-      const expected = createHmac('sha256', value).update(data).digest();
-      expect(mac.equals(expected)).toBe(true);
+      expect(mac.equals(hmac(value, data))).toBe(true);
       expect(await verifyOne(token, [version], data, mac, signal)).toEqual(version);
     });
 
@@ -143,6 +150,79 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
       expect(await verifyOne(token, [one, two], data, mac, signal)).toEqual(two);
       expect(await verifyOne(token, [one], data, mac, signal)).toBeUndefined();
+    });
+
+    test.each([
+      ['1 message', 1, 32],
+      ['300 messages', 300, 100],
+      ['1,024 messages of 4 MiB together', 1_024, 4_096],
+    ])('signs a batch of %s, each MAC in its place', async (_, messages, bytes) => {
+      const value = randomBytes(32);
+      const name = `adopted-batch-${messages}`;
+      await subject.writeKey(name, value);
+      const version = firstVersion(await token.findKey(name, signal));
+      const batch = Array.from({ length: messages }, () => randomBytes(bytes));
+
+      const macs = await token.sign(version, batch, signal);
+
+      expect(macs.map(hex)).toEqual(batch.map((data) => hex(hmac(value, data))));
+      const signed = batch.map((data, index) => ({ data, mac: macs[index] ?? data }));
+      const verified = await token.verify([version], signed, signal);
+      expect(verified).toEqual(batch.map(() => version));
+    });
+
+    test('signs a batch of messages of every length, none too', async () => {
+      const value = randomBytes(32);
+      await subject.writeKey('adopted-lengths', value);
+      const version = firstVersion(await token.findKey('adopted-lengths', signal));
+      const batch = [0, 1, 70_000, 0, 64, 300_000].map((bytes) => randomBytes(bytes));
+
+      const macs = await token.sign(version, batch, signal);
+
+      expect(macs.map(hex)).toEqual(batch.map((data) => hex(hmac(value, data))));
+    });
+
+    test('verifies a batch of right and wrong MACs, each by itself', async () => {
+      const version = firstVersion(await token.createKey(newKey('mixed'), signal));
+      const messages = Array.from({ length: 300 }, (_, index) => Buffer.from(`message ${index}`));
+      const macs = await token.sign(version, messages, signal);
+      const isRight = (index: number) => index % 3 !== 1;
+      const batch = messages.map((data, index) => ({
+        data,
+        mac: macs[isRight(index) ? index : index - 1] ?? data,
+      }));
+
+      const verified = await token.verify([version], batch, signal);
+
+      expect(verified).toEqual(batch.map((_, index) => (isRight(index) ? version : undefined)));
+    });
+
+    test('verifies a batch with MACs of every length against several versions', async () => {
+      const one = firstVersion(await token.createKey(newKey('lengths-1'), signal));
+      const two = firstVersion(await token.createKey(newKey('lengths-2', 'HMAC_SHA512'), signal));
+      const data = randomBytes(20);
+      const ofOne = await signOne(token, one, data, signal);
+      const ofTwo = await signOne(token, two, data, signal);
+      const macs = [
+        ofTwo,
+        Buffer.alloc(0),
+        ofOne,
+        ofOne.subarray(1),
+        ofTwo.subarray(0, 32),
+        Buffer.concat([ofOne, ofOne]),
+        Buffer.alloc(64),
+        ofOne,
+        randomBytes(200),
+        ofTwo,
+      ];
+      const batch = macs.map((mac) => ({ data, mac }));
+
+      const verified = await token.verify([one, two], batch, signal);
+
+      expect(verified.map((version) => version?.key)).toEqual([
+        ...['lengths-2', undefined, 'lengths-1', undefined, undefined],
+        ...[undefined, undefined, 'lengths-1', undefined, 'lengths-2'],
+      ]);
     });
 
     test('lists every key once, in byte order of names', async () => {
@@ -191,7 +271,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
         for (const [twin, value] of values) {
           const version = firstVersion(await token.findKey(twin, signal));
           const mac = await signOne(token, version, data, signal);
-          expect(mac).toEqual(createHmac('sha256', value).update(data).digest());
+          expect(mac).toEqual(hmac(value, data));
         }
       }
     });

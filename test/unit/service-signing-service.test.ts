@@ -2,10 +2,10 @@ import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES, type Algorithm } from '../../src/domain/algorithm.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
-import { namePattern } from '../../src/domain/name-pattern.ts';
 import { AccessPolicy } from '../../src/service/access-policy.ts';
 import type { RequestContext } from '../../src/service/caller.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import type { SignedData } from '../../src/service/ports.ts';
 import { FINGERPRINT_TEXT } from '../../src/service/reserved-text.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
 import { FakeToken } from '../support/fake-token.ts';
@@ -24,19 +24,31 @@ function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
     onAmbiguous: () => undefined,
     now: () => clock.nowMs,
   });
+  const policyQuestions: string[] = [];
+  const everyKey = (name: string) => {
+    policyQuestions.push(name);
+    return true;
+  };
+  const verifiedBatches: (readonly SignedData[])[] = [];
   const service = new SigningService({
-    token,
+    token: {
+      sign: (...call) => token.sign(...call),
+      verify: (versions, batch, signal) => {
+        verifiedBatches.push(batch);
+        return token.verify(versions, batch, signal);
+      },
+    },
     catalog,
     policy: new AccessPolicy(
       new Map([
-        ['backend', [{ keys: [namePattern('*')], operations: ['sign', 'verify'] }]],
-        ['reader', [{ keys: [namePattern('*')], operations: ['getKey'] }]],
+        ['backend', [{ keys: [everyKey], operations: ['sign', 'verify'] }]],
+        ['reader', [{ keys: [everyKey], operations: ['getKey'] }]],
       ]),
     ),
     enabledAlgorithms: new Set(enabled),
     maxDataBytes: MAX_DATA_BYTES,
   });
-  return { token, catalog, service, clock };
+  return { token, catalog, service, clock, policyQuestions, verifiedBatches };
 }
 
 interface Asked {
@@ -199,6 +211,56 @@ describe('a batch', () => {
 
     expect(verified.map((version) => version?.version)).toEqual([1, undefined, 2, undefined, 1]);
     expect(token.calls.verify).toBe(1);
+  });
+
+  test.each(['sign', 'verify'] as const)('asks the policy to %s once', async (operation) => {
+    const { service, policyQuestions } = await startWithKey(1);
+    const asked = { key: 'webhooks', version: undefined };
+    const signed = messages.map((message) => ({ data: message, mac: macOf(message) }));
+
+    if (operation === 'sign') await service.sign(context, { ...asked, batch: messages });
+    else await service.verify(context, { ...asked, batch: signed });
+
+    expect(policyQuestions).toEqual(['webhooks']);
+  });
+
+  test('costs one search when its key is not known yet', async () => {
+    const { service, token } = startService();
+    token.writeKey('new', value);
+
+    await service.sign(context, { key: 'new', version: undefined, batch: messages });
+
+    expect(token.calls).toMatchObject({ findKey: 1, sign: 1 });
+  });
+
+  test('leaves its signatures of a length that no version makes out of the token call', async () => {
+    const { service, verifiedBatches } = await startWithKey(1);
+    const right = { data, mac: macOf(data) };
+    const batch = [
+      { data, mac: Buffer.alloc(0) },
+      right,
+      { data, mac: Buffer.alloc(31) },
+      { data, mac: Buffer.alloc(64) },
+      right,
+    ];
+
+    const verified = await service.verify(context, { key: 'webhooks', version: 1, batch });
+
+    expect(verified.map((version) => version?.version)).toEqual([
+      ...[undefined, 1, undefined, undefined, 1],
+    ]);
+    expect(verifiedBatches).toEqual([[right, right]]);
+  });
+
+  test('fails as a whole when the state of its version forbids it', async () => {
+    const { service, token, catalog, idOf } = await startWithKey(1);
+    token.setState(idOf(1), 'SUSPENDED');
+    await catalog.refresh();
+
+    const asked = { key: 'webhooks', version: undefined, batch: messages };
+
+    await expectReason(service.sign(context, asked), 'KEY_STATE_FORBIDS');
+    expect(token.calls.sign).toBe(0);
   });
 
   test.each([

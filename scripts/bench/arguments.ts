@@ -1,0 +1,71 @@
+import { parseArgs } from 'node:util';
+import type { Scenario } from './scenario.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+export interface Arguments {
+  readonly scenarios: readonly Scenario[];
+  /** How long one measurement takes, about. */
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly json: boolean;
+}
+
+/** The command line is wrong; the message says how. */
+export class UsageError extends Error {}
+
+const MAX_SECONDS = 120;
+const MAX_ROUNDS = 100;
+
+export const HELP = `Usage: npm run bench -- [SCENARIO...] [--seconds N] [--rounds N] [--json]
+
+Measures the built daemon, on a SoftHSM token of its own, beside servers that do no work:
+empty-server is gRPC alone, empty-service all that sigild has in front of its services. Without
+a SCENARIO it measures all of them:
+
+${SCENARIOS.map(({ name, summary }) => `  ${name.padEnd(11)}${summary}`).join('\n')}
+
+  --seconds N  how long one measurement takes, about (default 5, at most ${MAX_SECONDS})
+  --rounds N   how often each is repeated (default 5, at most ${MAX_ROUNDS}); the medians are shown
+  --json       end each scenario with one line of JSON
+`;
+
+/** @returns what to measure; undefined when the help is asked for @throws {UsageError} */
+export function readArguments(args: readonly string[]): Arguments | undefined {
+  const { values, positionals } = parse(args);
+  if (values.help) return undefined;
+  return {
+    scenarios: positionals.length === 0 ? SCENARIOS : positionals.map(scenarioOf),
+    seconds: count('--seconds', values.seconds, MAX_SECONDS),
+    rounds: count('--rounds', values.rounds, MAX_ROUNDS),
+    json: values.json,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        seconds: { type: 'string', default: '5' },
+        rounds: { type: 'string', default: '5' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function scenarioOf(name: string): Scenario {
+  const scenario = SCENARIOS.find((known) => known.name === name);
+  if (scenario) return scenario;
+  throw new UsageError(`there is no scenario ${name}; see npm run bench -- --help`);
+}
+
+function count(option: string, text: string, max: number): number {
+  const value = /^[0-9]{1,3}$/.test(text) ? Number(text) : 0;
+  if (value >= 1 && value <= max) return value;
+  throw new UsageError(`${option} must be a whole number from 1 to ${max}`);
+}

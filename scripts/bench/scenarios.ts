@@ -1,0 +1,7 @@
+import { footprint } from './footprint.ts';
+import { latency } from './latency.ts';
+import type { Scenario } from './scenario.ts';
+import { unary } from './unary.ts';
+
+/** Everything that can be measured, in the order in which it is. */
+export const SCENARIOS: readonly Scenario[] = [unary, latency, footprint];
