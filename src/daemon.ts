@@ -93,7 +93,9 @@ function startToken(
     environment: hostEnvironment(),
     maxWaiting: limits.maxWaiting,
     recheckMs: keys.refreshIntervalMs,
-    onTransition: (transition) => logTransition(log, transition),
+    onTransition: (transition) => logTransition(log, 'a token host', transition),
+    onWriterTransition: (transition) =>
+      logTransition(log, 'the token host for changes', transition),
     onDefect: (stack) => log.error({ stack }, 'a defect in a token host'),
     onGiveUp,
   };
@@ -171,22 +173,20 @@ function refreshRegularly(catalog: KeyCatalog, intervalMs: number, log: Log): No
   return setInterval(refresh, intervalMs);
 }
 
-function logTransition(log: Log, transition: HostTransition): void {
+/** @param what the subject of the messages */
+function logTransition(log: Log, what: string, transition: HostTransition): void {
   switch (transition.event) {
     case 'started': {
       const { pid, serial, lanes, shortage, warmth } = transition.host;
       const fields = { hostPid: pid, serial, sessions: lanes.length, warmth };
-      if (shortage === undefined) log.info(fields, 'a token host is logged in');
-      else log.warn({ ...fields, shortage }, 'a token host got fewer sessions than configured');
+      if (shortage === undefined) log.info(fields, `${what} is logged in`);
+      else log.warn({ ...fields, shortage }, `${what} got fewer sessions than configured`);
       return;
     }
     case 'lost':
-      log.warn(
-        { hostPid: transition.host.pid, err: transition.reason },
-        'a token host is replaced',
-      );
+      log.warn({ hostPid: transition.host.pid, err: transition.reason }, `${what} is replaced`);
       return;
     case 'failed':
-      log.error({ err: transition.failure }, 'a token host could not start');
+      log.error({ err: transition.failure }, `${what} could not start`);
   }
 }

@@ -2,14 +2,14 @@ import { timingSafeEqual } from 'node:crypto';
 import type { Session, Slot } from 'graphene-pk11';
 import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
-import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
+import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import type { NewKey } from '../service/ports.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, ck, toSigildError } from './ck-rv.ts';
 import { type Creation, createKey } from './key-creation.ts';
 import type { DirectoryEntry } from './key-directory.ts';
-import { KeyObjects } from './key-objects.ts';
+import { type KeyObject, KeyObjects } from './key-objects.ts';
 import { LoadedKeys } from './loaded-keys.ts';
 import { openSession } from './login.ts';
 import { signMac, verifyMac } from './mac.ts';
@@ -64,43 +64,37 @@ export class TokenSession {
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
   open(): void {
-    this.#attempt('opening a session', () => undefined);
+    this.#answer('opening a session', () => this.#once(() => undefined));
   }
 
   /** @throws {SigildError} as Token.findKey */
   findKey(name: string): Key | undefined {
-    return this.#attempt(`looking for key ${name}`, (session) => {
-      const found = this.#objects.named(session, name);
-      if (found.length === 0) this.probe();
-      return groupByName(found.map((object) => object.version))[0];
-    });
+    const find = (session: Session) => this.#objects.named(session, name);
+    return groupByName(this.#search(`looking for key ${name}`, find))[0];
   }
 
   /** @throws {SigildError} as Token.listKeys */
   listKeys(): Key[] {
-    return this.#attempt('listing keys', (session) => {
-      const found = this.#objects.all(session);
-      if (found.length === 0) this.probe();
-      return groupByName(found.map((object) => object.version));
-    });
+    return groupByName(this.#search('listing keys', (session) => this.#objects.all(session)));
   }
 
   /** Several at the same time may each make one. @throws {SigildError} as Token.createKey */
   createKey(key: NewKey): Creation {
-    return this.#attempt(`creating key ${key.name}`, (session) =>
-      createKey(session, this.#objects, key),
+    return this.#answer(`creating key ${key.name}`, () =>
+      this.#once((session) => createKey(session, this.#objects, key)),
     );
   }
 
   /** Destroys one version; it makes no difference whether it was there. @throws {SigildError} */
   destroyVersion(ref: VersionRef): void {
     this.#keys.forget(this.#session, ref);
-    this.#attempt(`destroying a version of key ${ref.key}`, (session) => {
+    const destroy = (session: Session) => {
       for (const { handle, version } of this.#objects.named(session, ref.key)) {
         if (version.id !== ref.id) continue;
         ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
       }
-    });
+    };
+    this.#answer(`destroying a version of key ${ref.key}`, () => this.#once(destroy));
   }
 
   /** @throws {SigildError} as Token.sign */
@@ -126,10 +120,9 @@ export class TokenSession {
   /** Makes a MAC with the canary key. @throws {TokenLost} when the token cannot */
   probe(): void {
     try {
-      if (this.#canary.sign(this.#open())) return;
+      if (this.#repeatable((session) => this.#canary.sign(session))) return;
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
-      this.#abandon(error);
       throw new TokenLost(`the canary key does not sign: ${error.message}`, error);
     }
     throw new TokenLost('the canary key is gone from the token');
@@ -151,45 +144,67 @@ export class TokenSession {
     return this.#session;
   }
 
-  #abandon(error: CryptokiError): void {
-    if (error.verdict.session === 'replaced') this.close();
+  #search(what: string, find: (session: Session) => readonly KeyObject[]): KeyVersion[] {
+    return this.#answer(what, () => {
+      const found = this.#repeatable(find);
+      if (found.length === 0) this.probe();
+      return found.map((object) => object.version);
+    });
   }
 
-  /** Runs an operation on keys, and once more where the first failure allows it. */
   #withKeys<Result>(
     action: string,
     refs: readonly VersionRef[],
     operate: (session: Session, load: (ref: VersionRef) => DirectoryEntry) => Result,
   ): Proven<Result> {
-    const run = (): Proven<Result> => {
-      const session = this.#open();
+    const run = (session: Session): Proven<Result> => {
       const fingerprints: Fingerprint[] = [];
       const load = (ref: VersionRef) => this.#keys.load(session, ref, fingerprints);
-      return { result: operate(session, load), fingerprints };
+      try {
+        return { result: operate(session, load), fingerprints };
+      } catch (error) {
+        if (error instanceof CryptokiError) this.#forget(session, refs);
+        throw error;
+      }
     };
-    const what = `${action} with key ${refs[0]?.key}`;
+    return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
+  }
+
+  #forget(session: Session | undefined, refs: readonly VersionRef[]): void {
+    for (const ref of refs) this.#keys.forget(session, ref);
+  }
+
+  /** Runs an operation, and once more, on a new session, where its failure allows it. */
+  #repeatable<Result>(operate: (session: Session) => Result): Result {
     try {
-      return run();
+      return this.#once(operate);
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
-      for (const ref of refs) this.#keys.forget(this.#session, ref);
-      this.#abandon(error);
       const { next, reason } = error.verdict;
-      if (next !== 'retry' && next !== 'find-again') throw this.#failure(error, what);
+      if (next !== 'retry' && next !== 'find-again') throw error;
       // What failed may have been done all the same: then its operation is active on the session.
       this.close();
       if (reason === 'TOKEN_FULL') pause(MEMORY_PAUSE_MS);
-      return this.#attempt(what, run);
+      return this.#once(operate);
     }
   }
 
-  /** Runs an operation once. */
-  #attempt<Result>(what: string, operate: (session: Session) => Result): Result {
+  /** Runs an operation, and closes the session where its failure says so. */
+  #once<Result>(operate: (session: Session) => Result): Result {
     try {
       return operate(this.#open());
     } catch (error) {
+      if (error instanceof CryptokiError && error.verdict.session === 'replaced') this.close();
+      throw error;
+    }
+  }
+
+  /** Does work for a caller, who is told of its failure in his own words. */
+  #answer<Result>(what: string, work: () => Result): Result {
+    try {
+      return work();
+    } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
-      this.#abandon(error);
       throw this.#failure(error, what);
     }
   }

@@ -52,6 +52,8 @@ export interface HostedTokenOptions {
   readonly callTimeoutMs: number;
   readonly maxWaiting: number;
   readonly onTransition: (transition: HostTransition) => void;
+  /** The same for the host that changes the token. */
+  readonly onWriterTransition: (transition: HostTransition) => void;
   /** A defect in a host, for the log. */
   readonly onDefect: (stack: string) => void;
   /** Told once, when no host is left and none may be started again. */
@@ -101,7 +103,7 @@ export class HostedToken implements Token {
     this.#writer = new Writer({
       maxWaiting: options.maxWaiting,
       startHost: () => this.#supervisor.startSpare(),
-      onTransition: options.onTransition,
+      onTransition: options.onWriterTransition,
     });
   }
 
@@ -116,7 +118,7 @@ export class HostedToken implements Token {
     const leave = () => void token.#supervisor.stop();
     signal?.addEventListener('abort', leave, { once: true });
     try {
-      await token.#supervisor.start();
+      await token.#supervisor.start(() => token.#writer.prepare());
       return token;
     } catch (error) {
       await token.close(0);

@@ -81,10 +81,12 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
   /**
    * Starts the first host; the others follow.
    *
+   * @param onFirst told when the first one serves, before the others are in line
    * @throws {StartFailure} when the first host does not start
    */
-  async start(): Promise<void> {
+  async start(onFirst: () => void = () => undefined): Promise<void> {
     const first = await this.#startInTurn();
+    onFirst();
     void this.#keep(first);
     for (let place = 1; place < this.#options.hosts; place++) void this.#keep(undefined);
   }

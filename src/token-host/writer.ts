@@ -17,7 +17,7 @@ export interface WriterOptions {
 const RETRY_MS = 1_000;
 
 /**
- * The one host that changes the token: it is started with the first change and then kept.
+ * The one host that changes the token. When it is lost, the next change starts it anew.
  *
  * All other hosts only use keys and search for them. SoftHSM 2.6 makes a process that changes the
  * token blind for what others had changed since it last looked, until one of them changes it again;
@@ -39,6 +39,12 @@ export class Writer {
         this.#dispatcher.failFast('the token host that changes the token was lost; try again');
       },
     });
+  }
+
+  /** Starts the host, so that the first change need not wait for it. */
+  prepare(): void {
+    // Who hears of a failure is the next change, which tries again.
+    this.#start().catch(() => undefined);
   }
 
   /**

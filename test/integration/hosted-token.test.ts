@@ -225,14 +225,19 @@ describe('with every Cryptoki call watched', () => {
   test('initialises the module for threads and logs in once per host', async () => {
     const softHsm = createSoftHsm();
     const spy = pkcs11Spy(softHsm);
-    const running = await start({ module: spy.module, environment: spy.environment }, softHsm);
-    await until(() => running.hosts.size === 2);
+    let writers = 0;
+    const onWriterTransition = () => {
+      writers += 1;
+    };
+    const { module, environment } = spy;
+    const running = await start({ module, environment, onWriterTransition }, softHsm);
+    await until(() => running.hosts.size === 2 && writers === 1);
 
     const log = spy.log();
 
-    expect(log.match(/C_Initialize/g)).toHaveLength(2);
-    expect(log.match(/flags: 2\b/g)?.length).toBeGreaterThanOrEqual(2);
-    expect(log.match(/C_Login/g)).toHaveLength(2);
+    expect(log.match(/C_Initialize/g)).toHaveLength(3);
+    expect(log.match(/flags: 2\b/g)?.length).toBeGreaterThanOrEqual(3);
+    expect(log.match(/C_Login/g)).toHaveLength(3);
   });
 
   test('tries a wrong PIN exactly once', async () => {

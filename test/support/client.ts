@@ -12,7 +12,10 @@ import type { VerifyResponse__Output } from '../../src/generated/sigild/v1/Verif
 import { decodeErrorDetails, STATUS_DETAILS_KEY } from '../../src/rpc/error-details.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 
-/** The API as plain promises; each call has a deadline of 5 s unless told otherwise. */
+/**
+ * The API as plain promises. Each call has a deadline of 5 s unless told otherwise, CreateKey one of
+ * 20 s: it waits for the token host that makes keys, where that is still starting.
+ */
 export interface TestClient {
   createKey(request: CreateKeyRequest): Promise<CreateKeyResponse__Output>;
   getKey(request: GetKeyRequest): Promise<GetKeyResponse__Output>;
@@ -31,7 +34,8 @@ export function connectClient(
   const signing = new v1.SigningService(address, channel);
   const options = () => ({ deadline: Date.now() + deadlineMs });
   return {
-    createKey: (request) => promise((done) => keys.createKey(request, options(), done)),
+    createKey: (request) =>
+      promise((done) => keys.createKey(request, { deadline: Date.now() + 20_000 }, done)),
     getKey: (request) => promise((done) => keys.getKey(request, options(), done)),
     listKeys: (request) => promise((done) => keys.listKeys(request, options(), done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),

@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import type { SoftHsm } from './softhsm.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../dist/main.js');
-const START_LIMIT_MS = 20_000;
+const START_LIMIT_MS = 40_000;
 
 /** A line of the daemon's log. */
 export interface LogLine {

@@ -25,6 +25,7 @@ export function startHostedToken(
     callTimeoutMs: 5_000,
     maxWaiting: 1_024,
     onTransition: () => undefined,
+    onWriterTransition: () => undefined,
     onDefect: (stack) => {
       throw new Error(stack);
     },
