@@ -48,9 +48,8 @@ async function startServer(unixSocket: string): Promise<string[]> {
     versionId: VERSION.id,
     algorithm: VERSION.algorithm,
   };
-  const handlers: SigningServiceHandlers = {
+  const handlers: Pick<SigningServiceHandlers, 'Sign'> = {
     Sign: (_call, respond) => respond(null, answer),
-    Verify: (_call, respond) => respond(null, { valid: false }),
   };
   server.addService(v1.SigningService.service, handlers);
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -70,8 +69,8 @@ async function startService(unixSocket: string): Promise<string[]> {
   const none = () => Promise.reject(new Error('it has no keys'));
   const server = createRpcServer({
     signing: {
-      sign: async () => ({ signature: SIGNATURE, version: VERSION }),
-      verify: async () => undefined,
+      sign: async () => ({ signatures: [SIGNATURE], version: VERSION }),
+      verify: async () => [],
     },
     keys: { createKey: none, getKey: none, listKeys: none },
     health: new Health(),

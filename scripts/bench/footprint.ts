@@ -52,12 +52,9 @@ async function startTimeMs(token: ReturnType<typeof createToken>): Promise<numbe
   }
 }
 
-function memoryRows({ pid, hostPids }: MeasuredServer, when: string): Row[] {
-  return [
-    { name: `front ${when}`, ...memoryOf(pid) },
-    ...hostPids.map((host, index) => ({
-      name: `host ${index + 1} ${when}`,
-      ...memoryOf(host),
-    })),
-  ];
+function memoryRows({ pid, hosts }: MeasuredServer, when: string): Row[] {
+  return [{ name: 'front', pid }, ...hosts].map((measured) => ({
+    name: `${measured.name} ${when}`,
+    ...memoryOf(measured.pid),
+  }));
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Daemon, startDaemon } from '../../test/support/daemon.ts';
+import { hostPids } from '../../test/support/host-pids.ts';
 import { createSoftHsm, type SoftHsm } from '../../test/support/softhsm.ts';
 import { until } from '../../test/support/wait.ts';
 import type { Resources } from './resources.ts';
@@ -18,10 +19,10 @@ export interface MeasuredServer {
   readonly tcp: string;
   readonly pid: number;
   /** The processes that work for it. */
-  readonly hostPids: readonly number[];
+  readonly hosts: readonly { readonly name: string; readonly pid: number }[];
 }
 
-/** How many token hosts the daemon runs; all other settings that matter here are its defaults. */
+/** How many token hosts sign; all other settings that matter here are the daemon's defaults. */
 const HOSTS = 2;
 
 const STOP_LIMIT_MS = 15_000;
@@ -37,9 +38,13 @@ export function createToken(resources: Resources): SoftHsm {
 /** Starts the built daemon on a token of its own and waits until all of its hosts are there. */
 export async function startSigild(name: string, resources: Resources): Promise<MeasuredServer> {
   const daemon = await startBuiltDaemon(createToken(resources), resources);
-  await until(() => hostPids(daemon).length === HOSTS);
+  await until(() => hostPids(daemon).length === HOSTS && writerPid(daemon) !== undefined);
   const [unix = '', tcp = ''] = daemon.addresses;
-  return { name, unix, tcp, pid: pidOf(daemon), hostPids: hostPids(daemon) };
+  const hosts = [
+    ...hostPids(daemon).map((pid, index) => ({ name: `host ${index + 1}`, pid })),
+    { name: 'host for changes', pid: known(writerPid(daemon)) },
+  ];
+  return { name, unix, tcp, pid: known(daemon.process.pid), hosts };
 }
 
 /** Starts the built daemon and waits until it serves. */
@@ -79,15 +84,15 @@ export async function startEmpty(
   const signal = AbortSignal.timeout(START_LIMIT_MS);
   const [line] = await once(createInterface(child.stdout), 'line', { signal });
   const [unix, tcp] = JSON.parse(String(line));
-  return { name: `empty-${kind}`, unix, tcp, pid: child.pid as number, hostPids: [] };
+  return { name: `empty-${kind}`, unix, tcp, pid: known(child.pid), hosts: [] };
 }
 
-function pidOf({ process: { pid } }: Daemon): number {
-  if (pid === undefined) throw new Error('the daemon has no process');
+function writerPid({ logLines }: Daemon): number | undefined {
+  const line = logLines.find(({ msg }) => msg === 'the token host for changes is logged in');
+  return line && Number(line['hostPid']);
+}
+
+function known(pid: number | undefined): number {
+  if (pid === undefined) throw new Error('a process that is to be measured did not start');
   return pid;
-}
-
-/** Those that have logged in so far. */
-function hostPids({ logLines }: Daemon): number[] {
-  return logLines.map((line) => line['hostPid']).filter((pid) => typeof pid === 'number');
 }

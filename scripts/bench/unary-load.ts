@@ -58,14 +58,15 @@ export class UnaryLoad {
    * @throws {Error} when one fails
    */
   async run(): Promise<Sample> {
-    const { pid, hostPids } = this.#server;
+    const pids = [this.#server.pid];
+    const hostPids = this.#server.hosts.map(({ pid }) => pid);
     const calls = Math.max(LEAST_CALLS, Math.round(this.#opsPerSecond * this.#context.seconds));
-    const before = { server: cpuSeconds([pid]), hosts: cpuSeconds(hostPids) };
+    const before = { server: cpuSeconds(pids), hosts: cpuSeconds(hostPids) };
     const sample = await this.#makeCalls(calls);
     const perCallUs = 1e6 / calls;
     return {
       ...sample,
-      serverCpuUs: (cpuSeconds([pid]) - before.server) * perCallUs,
+      serverCpuUs: (cpuSeconds(pids) - before.server) * perCallUs,
       hostsCpuUs: (cpuSeconds(hostPids) - before.hosts) * perCallUs,
     };
   }

@@ -47,7 +47,8 @@ export class Pipelines {
  * One stream. Frames are worked on side by side and answered as they are done.
  *
  * A frame counts as unanswered until its answer has been taken by the connection, so that neither a
- * client that writes fast nor one that does not read makes the daemon keep more than the limits.
+ * client that writes fast nor one that does not read makes the daemon keep more than the limits, and
+ * the 16 frames at most that gRPC reads ahead.
  */
 class PipelineStream {
   readonly #call: PipelineCall;
@@ -68,7 +69,11 @@ class PipelineStream {
     this.#service = service;
     this.#environment = environment;
     this.#caller = callerOf(call, environment.connections);
-    call.on('data', (frame: PipelineRequest__Output) => void this.#serve(frame));
+    call.on('data', (frame: PipelineRequest__Output) => {
+      this.#serve(frame).catch((error: unknown) => {
+        environment.observer.onDefect(error, { method: 'Pipeline', requestId: 'unanswered' });
+      });
+    });
     call.on('end', () => this.end());
     // What breaks a stream cancels it.
     call.on('error', () => undefined);
@@ -85,6 +90,11 @@ class PipelineStream {
   async #serve(frame: PipelineRequest__Output): Promise<void> {
     const bytes = bytesOf(frame);
     this.#count(1, bytes);
+    const answer = await this.#work(frame);
+    this.#call.write(answer, () => this.#count(-1, -bytes));
+  }
+
+  async #work(frame: PipelineRequest__Output): Promise<PipelineResponse> {
     const caller = new AbortController();
     this.#inFlight.add(caller);
     const { defaultDeadlineMs } = this.#environment;
@@ -99,14 +109,14 @@ class PipelineStream {
     clearTimeout(limit);
     this.#inFlight.delete(caller);
     const result = failure ? { error: toRpcStatus(failure) } : response;
-    const answer: PipelineResponse = { correlationId: frame.correlationId ?? 0, ...result };
-    this.#call.write(answer, () => this.#count(-1, -bytes));
+    return { correlationId: frame.correlationId ?? 0, ...result };
   }
 
   async #answer(
     { sign, verify }: PipelineRequest__Output,
     context: RequestContext,
   ): Promise<Pick<PipelineResponse, 'sign' | 'verify'>> {
+    if (sign && verify) throw fieldInvalid('operation', 'must be one of sign and verify');
     if (sign) {
       const batch = decodeBatchSignRequest(sign);
       return { sign: encodeSignatures(await this.#service.sign(context, batch)) };
@@ -134,6 +144,7 @@ class PipelineStream {
   }
 
   #abandon(): void {
+    this.#ending = true;
     const gone = new SigildError('CANCELLED', 'the caller has cancelled the stream or gone');
     for (const caller of this.#inFlight) caller.abort(gone);
   }
@@ -141,8 +152,9 @@ class PipelineStream {
 
 function bytesOf({ sign, verify }: PipelineRequest__Output): number {
   let bytes = 0;
-  for (const data of sign?.data ?? verify?.data ?? []) bytes += data.byteLength;
-  for (const signature of verify?.signatures ?? []) bytes += signature.byteLength;
+  for (const items of [sign?.data, verify?.data, verify?.signatures]) {
+    for (const item of items ?? []) bytes += item.byteLength;
+  }
   return bytes;
 }
 

@@ -132,6 +132,26 @@ const RULES: Readonly<Record<string, Rule>> = {
       'pino',
     ],
   },
+  'src/client/planted.ts': {
+    allowed: [
+      './a.ts',
+      '../domain/a.ts',
+      '../generated/signing.ts',
+      '../generated/sigild/v1/Key.ts',
+      '../rpc/error-details.ts',
+      '../rpc/proto.ts',
+      '@grpc/grpc-js',
+      'node:net',
+    ],
+    refused: [
+      '../rpc/status.ts',
+      '../service/ports.ts',
+      '../config/a.ts',
+      '../admin/a.ts',
+      '@grpc/proto-loader',
+      'commander',
+    ],
+  },
   'src/config/planted.ts': {
     allowed: ['./a.ts', '../domain/a.ts', '../service/access-policy.ts', 'node:fs', 'yaml', 'zod'],
     refused: ['../service/ports.ts', '../lifecycle/a.ts', '../rpc/a.ts', '../token-host/a.ts'],

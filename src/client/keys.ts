@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto';
+import type { Algorithm } from '../domain/algorithm.ts';
+import type { TokenAttributes } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
+import type { Key__Output } from '../generated/sigild/v1/Key.ts';
+import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
+import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
+import { v1 } from '../rpc/proto.ts';
+import { type CallOptions, type Limits, limitsOf } from './call-options.ts';
+import { SigildError } from './sigild-error.ts';
+import type { UnaryCalls } from './unary-calls.ts';
+
+/** A key and its versions. A newer daemon's algorithms and states are other texts than ours. */
+export interface Key {
+  readonly name: string;
+  /** The algorithm of the newest version. */
+  readonly algorithm: string;
+  /** The version that signs when a call names none; undefined when no version is ACTIVE. */
+  readonly primaryVersion: number | undefined;
+  /** Newest first. */
+  readonly versions: readonly KeyVersion[];
+}
+
+export interface KeyVersion {
+  /** From 1, rising. */
+  readonly version: number;
+  /** 32 hexadecimal digits that name this version for ever. */
+  readonly id: string;
+  readonly state: KeyState | (string & Record<never, never>);
+  readonly algorithm: string;
+  /** Undefined for a key that another tool made. */
+  readonly createTime: Date | undefined;
+  /** What the token reports of it; undefined where it does not. */
+  readonly attributes: TokenAttributes;
+}
+
+export interface CreateKeyOptions extends CallOptions {
+  /**
+   * Makes the call safe to repeat: with the same one, it returns the key that the first call made.
+   * 1 to 128 printable ASCII characters; a new UUID when absent.
+   */
+  readonly requestId?: string | undefined;
+}
+
+/** A page's keys have so few versions together that a message holds them. */
+const PAGE_SIZE = 100;
+
+const { CreateKey, GetKey, ListKeys } = v1.KeyService.service;
+
+/** Creates keys in the daemon's token and tells what stands there. */
+export class Keys {
+  readonly #calls: UnaryCalls;
+  readonly #deadlineMs: number;
+
+  constructor(calls: UnaryCalls, deadlineMs: number) {
+    this.#calls = calls;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  /**
+   * Generates a key inside the token.
+   *
+   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, ALGORITHM_DISABLED,
+   *   TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async create(name: string, algorithm: Algorithm, options?: CreateKeyOptions): Promise<Key> {
+    const { requestId = randomUUID() } = options ?? {};
+    const request = { key: name, algorithm, requestId };
+    const { key } = await this.#calls.call(CreateKey, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /** @throws {SigildError} KEY_NOT_FOUND, FIELD_INVALID, PERMISSION_DENIED */
+  async get(name: string, options?: CallOptions): Promise<Key> {
+    const { key } = await this.#calls.call(GetKey, { key: name }, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Every key that the client may list, in byte order of their names. Pages are read as they are
+   * needed, each within the deadline.
+   */
+  async *list(options?: CallOptions): AsyncGenerator<Key, void, undefined> {
+    let pageToken = '';
+    do {
+      const request = { pageSize: PAGE_SIZE, pageToken };
+      const page = await this.#calls.call(ListKeys, request, this.#limits(options));
+      for (const key of page.keys) yield decodeKey(key);
+      pageToken = page.nextPageToken ?? '';
+    } while (pageToken !== '');
+  }
+
+  #limits(options: CallOptions | undefined): Limits {
+    return limitsOf(options, this.#deadlineMs);
+  }
+}
+
+function decodeKey(key: Key__Output | undefined): Key {
+  if (!key) throw new SigildError('INTERNAL', 'the daemon answered without the key');
+  return {
+    name: key.name ?? '',
+    algorithm: text(key.algorithm),
+    primaryVersion: key.primaryVersion || undefined,
+    versions: key.versions.map(decodeVersion),
+  };
+}
+
+function decodeVersion(version: KeyVersion__Output): KeyVersion {
+  const { createTime } = version;
+  return {
+    version: version.version ?? 0,
+    id: version.id ?? '',
+    state: text(version.state),
+    algorithm: text(version.algorithm),
+    createTime:
+      createTime && new Date((createTime.seconds ?? 0) * 1_000 + (createTime.nanos ?? 0) / 1e6),
+    attributes: decodeAttributes(version.attributes ?? {}),
+  };
+}
+
+function decodeAttributes(attributes: TokenAttributes__Output): TokenAttributes {
+  const { sensitive, extractable, alwaysSensitive, neverExtractable, local } = attributes;
+  return { sensitive, extractable, alwaysSensitive, neverExtractable, local };
+}
+
+/** A value that the proto does not know arrives as a number. */
+function text(value: string | number | undefined): string {
+  return value === undefined ? 'UNSPECIFIED' : String(value);
+}

@@ -1,0 +1,30 @@
+import { v1 } from '../rpc/proto.ts';
+import { signedItem, verifiedItem } from './answers.ts';
+import type { Limits } from './call-options.ts';
+import type { Item } from './frame-codec.ts';
+import type { Target } from './signing-calls.ts';
+import type { SigningResult } from './signing-results.ts';
+import type { UnaryCalls } from './unary-calls.ts';
+
+const { Sign, Verify } = v1.SigningService.service;
+
+/**
+ * Sends an item in a call of its own: one that is far too large would break a stream, with every
+ * frame on it.
+ */
+export async function submitLargeItem(
+  calls: UnaryCalls,
+  { operation, key, version }: Target,
+  { data, signature }: Item,
+  limits: Limits,
+): Promise<SigningResult> {
+  const request = { key, data, ...(version !== undefined && { version }) };
+  if (operation === 'sign') {
+    const answer = await calls.call(Sign, request, limits);
+    return signedItem(answer, answer.signature ?? NOTHING);
+  }
+  const answer = await calls.call(Verify, { ...request, ...(signature && { signature }) }, limits);
+  return verifiedItem(answer.valid === true ? (answer.version ?? 0) : 0);
+}
+
+const NOTHING = new Uint8Array();

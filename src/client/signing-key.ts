@@ -1,0 +1,99 @@
+import type { Limits } from './call-options.ts';
+import { type CallOptions, limitsOf } from './call-options.ts';
+import type { Item } from './frame-codec.ts';
+import type { Target } from './signing-calls.ts';
+import type { Signature, SigningResult, Verification } from './signing-results.ts';
+
+export interface SigningOptions extends CallOptions {
+  /** Sign: the primary version when absent. Verify: every version that may, newest first. */
+  readonly version?: number | undefined;
+}
+
+/** Sends an item to the daemon. */
+export type Submit = (target: Target, item: Item, limits: Limits) => Promise<SigningResult>;
+
+const MAX_VERSION = 2 ** 32 - 1;
+
+/**
+ * Signs and verifies with one key of the daemon's.
+ *
+ * Neither data nor signature may change before the promise settles. Whatever is wrong with a call
+ * rejects its promise; nothing is thrown at once.
+ */
+export class SigningKey {
+  /** The key's name. */
+  readonly name: string;
+  readonly #submit: Submit;
+  readonly #deadlineMs: number;
+  readonly #signTarget: Target;
+  readonly #verifyTarget: Target;
+
+  constructor(name: string, submit: Submit, deadlineMs: number) {
+    this.name = name;
+    this.#submit = submit;
+    this.#deadlineMs = deadlineMs;
+    this.#signTarget = target('sign', name, undefined);
+    this.#verifyTarget = target('verify', name, undefined);
+  }
+
+  /**
+   * @param data of any length that the daemon's `maxDataBytes` allows; no bytes are a message, too
+   * @throws {TypeError} for data that is no Uint8Array
+   * @throws {SigildError} as the rpc Sign says; DEADLINE_EXCEEDED, CLIENT_SATURATED, CANCELLED after
+   *   the client was closed
+   */
+  sign(data: Uint8Array, options?: SigningOptions): Promise<Signature> {
+    return this.#perform(this.#signTarget, options, () => ({
+      data: bytes('data', data),
+      signature: undefined,
+    })) as Promise<Signature>;
+  }
+
+  /**
+   * Tells whether a signature is valid for data: a wrong one, of whatever length, is an answer and
+   * no error.
+   *
+   * @throws {TypeError} for data or a signature that is no Uint8Array
+   * @throws {SigildError} as the rpc Verify says, and as {@link sign}
+   */
+  verify(data: Uint8Array, signature: Uint8Array, options?: SigningOptions): Promise<Verification> {
+    return this.#perform(this.#verifyTarget, options, () => ({
+      data: bytes('data', data),
+      signature: bytes('signature', signature),
+    })) as Promise<Verification>;
+  }
+
+  // Not async, as the promises that this would add are a good part of what a call costs.
+  #perform(
+    any: Target,
+    options: SigningOptions | undefined,
+    item: () => Item,
+  ): Promise<SigningResult> {
+    try {
+      const limits = limitsOf(options, this.#deadlineMs);
+      return this.#submit(versioned(any, options?.version), item(), limits);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+}
+
+function target(operation: 'sign' | 'verify', key: string, version: number | undefined): Target {
+  return { id: `${operation} ${version ?? ''} ${key}`, operation, key, version };
+}
+
+/** @throws {RangeError} for what is no version */
+function versioned(any: Target, version: number | undefined): Target {
+  if (version === undefined) return any;
+  if (Number.isInteger(version) && version >= 1 && version <= MAX_VERSION) {
+    return target(any.operation, any.key, version);
+  }
+  throw new RangeError(`version must be an integer from 1 to ${MAX_VERSION}`);
+}
+
+// A string would be signed in an encoding of somebody's choice, and an array or nothing at all as no
+// bytes.
+function bytes(name: string, value: Uint8Array): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError(`${name} must be a Uint8Array`);
+}

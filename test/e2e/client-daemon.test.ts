@@ -1,0 +1,119 @@
+import { renameSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { type Client, connect } from '../../src/client/client.ts';
+import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
+import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+/** Of a call that must live through a start of the daemon on a machine that is busy with tests. */
+const PATIENT_MS = 30_000;
+
+let softHsm: SoftHsm;
+let daemon: Daemon;
+let client: Client;
+
+beforeAll(async () => {
+  softHsm = createSoftHsm();
+  const maker = await startDaemon(softHsm);
+  const admin = connect({ address: maker.addresses[0] ?? '' });
+  await admin.keys.create('webhooks', 'HMAC_SHA256');
+  await admin.close();
+  await maker.stop();
+});
+
+beforeEach(async () => {
+  daemon = await startDaemon(softHsm);
+  client = connect({ address: daemon.addresses[0] ?? '' });
+});
+
+afterEach(async () => {
+  await client.close();
+  await daemon.stop();
+});
+
+afterAll(() => softHsm?.remove());
+
+/** Callers who sign and verify, one call after the other, until {@link Load.end} is called. */
+interface Load {
+  readonly answered: () => number;
+  /** Every failure of a call. */
+  end(): Promise<readonly unknown[]>;
+}
+
+function startLoad(deadlineMs: number): Load {
+  const failures: unknown[] = [];
+  let answered = 0;
+  let isOver = false;
+  const key = client.key('webhooks');
+  const callers = Array.from({ length: 100 }, async (_, caller) => {
+    for (let round = 0; !isOver; round += 1) {
+      const data = Buffer.from(`message ${caller} ${round}`);
+      try {
+        const { signature } = await key.sign(data, { deadlineMs });
+        const verification = await key.verify(data, signature, { deadlineMs });
+        if (!verification.valid) throw new Error('a signature of its own is not valid');
+        answered += 1;
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  });
+  return {
+    answered: () => answered,
+    end: async () => {
+      isOver = true;
+      await Promise.all(callers);
+      return failures;
+    },
+  };
+}
+
+/** A second daemon on the same token, which takes the first one's place on its socket. */
+async function startSuccessor(): Promise<Daemon> {
+  const path = join(softHsm.directory, 'successor.sock');
+  const listeners = [{ unix: path, mode: '0600', client: 'test' }];
+  const successor = await startDaemon(softHsm, { config: { ...baseConfig(softHsm), listeners } });
+  renameSync(path, join(softHsm.directory, 'sigild.sock'));
+  return successor;
+}
+
+test('sends calls that are made at once in one frame', async () => {
+  const key = client.key('webhooks');
+
+  await Promise.all(Array.from({ length: 100 }, (_, index) => key.sign(Buffer.from([index]))));
+
+  const frames = () => daemon.logLines.filter((line) => line['method'] === 'Pipeline');
+  await vi.waitFor(() => expect(frames()).toHaveLength(1));
+});
+
+test.each(['SIGTERM', 'SIGKILL'] as const)(
+  'fails no call with a deadline of 5 s when %s ends the daemon and another takes its place',
+  async (signal) => {
+    const load = startLoad(5_000);
+    await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(200), 10_000);
+
+    const successor = await startSuccessor();
+    const old = daemon;
+    daemon = successor;
+    old.process.kill(signal);
+    await old.exited;
+    const before = load.answered();
+    await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(before + 200), 10_000);
+
+    expect(await load.end()).toEqual([]);
+  },
+);
+
+test('fails no call while the daemon is restarted', async () => {
+  const load = startLoad(PATIENT_MS);
+  await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(200), 10_000);
+
+  await daemon.stop();
+  daemon = await startDaemon(softHsm);
+  const before = load.answered();
+  await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(before + 200), 10_000);
+
+  expect(await load.end()).toEqual([]);
+});

@@ -1,0 +1,111 @@
+import { Duplex } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { Admission } from '../../src/rpc/admission.ts';
+import { Pipelines } from '../../src/rpc/pipeline.ts';
+
+const MAX_UNANSWERED_FRAMES = 64;
+
+/** A stream of gRPC's: what a client sends is pushed into it, and answers are kept. */
+class FakeCall extends Duplex {
+  readonly answers: unknown[] = [];
+  cancelled = false;
+
+  constructor() {
+    super({ objectMode: true });
+  }
+
+  override _read(): void {}
+
+  override _write(answer: unknown, _: string, taken: () => void): void {
+    this.answers.push(answer);
+    taken();
+  }
+
+  getPeer(): string {
+    return 'connection-1';
+  }
+
+  send(frames: number): void {
+    const sign = { key: 'shop', data: [Buffer.from('data')] };
+    for (let sent = 0; sent < frames; sent++) this.push({ correlationId: sent, sign });
+  }
+
+  /** What gRPC does when the client goes. */
+  cancel(): void {
+    this.cancelled = true;
+    this.emit('cancelled', 'cancelled');
+    this.destroy();
+  }
+}
+
+function subject() {
+  const defects: unknown[] = [];
+  const admission = new Admission({ maxInFlight: 1_000, maxInFlightPerClient: 1_000 });
+  let begun = 0;
+  const abortable = async (signal: AbortSignal): Promise<never> => {
+    begun += 1;
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    throw signal.reason;
+  };
+  const pipelines = new Pipelines(
+    {
+      sign: ({ signal }) => abortable(signal),
+      verify: ({ signal }) => abortable(signal),
+    },
+    {
+      connections: { callerOf: () => ({ client: 'shop', peer: '192.0.2.1:4711' }) },
+      admission,
+      defaultDeadlineMs: 10_000,
+      observer: { onRequest: undefined, onDefect: (error) => defects.push(error) },
+    },
+  );
+  const serve = () => {
+    const call = new FakeCall();
+    pipelines.serve(call as unknown as Parameters<Pipelines['serve']>[0]);
+    return call;
+  };
+  return { serve, pipelines, admission, defects, begun: () => begun };
+}
+
+test('a stream that is cancelled begins no frame that it had not begun', async () => {
+  const { serve, admission, begun } = subject();
+  const call = serve();
+  call.send(2 * MAX_UNANSWERED_FRAMES);
+  await pause(0);
+
+  call.cancel();
+  await pause(0);
+  await pause(0);
+
+  expect(begun()).toBe(MAX_UNANSWERED_FRAMES);
+  expect(admission.inFlight).toBe(0);
+});
+
+test('a stream that comes while the server ends is not read', async () => {
+  const { serve, pipelines, begun } = subject();
+  pipelines.end();
+
+  const call = serve();
+  call.send(1);
+  await pause(0);
+
+  expect(begun()).toBe(0);
+  expect(call.writableEnded).toBe(true);
+});
+
+test('an answer that cannot be sent is a defect and escapes nowhere', async () => {
+  const { serve, defects } = subject();
+  const call = serve();
+  const broken = new Error('broken stream');
+  call.write = () => {
+    throw broken;
+  };
+
+  call.push({ correlationId: 1 });
+  await pause(0);
+  await pause(0);
+
+  expect(defects).toEqual([broken]);
+  call.cancel();
+});
