@@ -15,7 +15,8 @@ import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1_000;
 const MAX_BATCH_ITEMS = 1_024;
-const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** Of the data of one batch together. */
+export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 const REQUEST_ID = /^[ -~]{1,128}$/;
 
 /** @throws {SigildError} FIELD_INVALID, DATA_MISSING */
@@ -151,7 +152,7 @@ function missing(reason: ErrorReason, field: string, description: string): Sigil
 function decodeBatch(data: readonly Buffer[]): readonly Buffer[] {
   if (data.length === 0) throw missing('DATA_MISSING', 'data', 'has no items; send at least one');
   if (data.length > MAX_BATCH_ITEMS) {
-    throw fieldInvalid('data', `${data.length} items; at most ${MAX_BATCH_ITEMS} are allowed`);
+    throw fieldInvalid('data', `at most ${MAX_BATCH_ITEMS} items are allowed`);
   }
   let bytes = 0;
   for (const item of data) bytes += item.byteLength;

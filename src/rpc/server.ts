@@ -5,6 +5,8 @@ import type { KeyService } from '../service/key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
+import { MAX_BATCH_BYTES } from './decode.ts';
+import { signingServiceDefinition } from './field-limit.ts';
 import type { Health } from './health.ts';
 import { keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
@@ -81,13 +83,14 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const server = new Server({
     'grpc.enable_channelz': 0,
     'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
-    'grpc.max_receive_message_length': limits.maxDataBytes + OVERSIZE_BYTES,
+    'grpc.max_receive_message_length':
+      Math.max(limits.maxDataBytes, MAX_BATCH_BYTES) + OVERSIZE_BYTES,
     'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
   const pipelines = new Pipelines(options.signing, environment);
   server.addService(
-    v1.SigningService.service,
+    signingServiceDefinition,
     signingHandlers(options.signing, environment, pipelines),
   );
   server.addService(v1.KeyService.service, keyHandlers(options.keys, environment));
