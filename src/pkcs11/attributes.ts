@@ -1,6 +1,6 @@
-import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { CryptokiError, ck, ckActive } from './ck-rv.ts';
+import type { Session } from './session.ts';
 
 /** An object's handle in this process. */
 export type Handle = Buffer;

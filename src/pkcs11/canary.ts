@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { encodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
@@ -8,6 +7,7 @@ import { brokenResult, ck } from './ck-rv.ts';
 import { macKeyTemplate } from './key-template.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { MECHANISMS } from './mechanisms.ts';
+import type { Session } from './session.ts';
 
 /** Not a key name, so that no client can use it. */
 const CANARY_LABEL = 'sigild:canary';

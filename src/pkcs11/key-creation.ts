@@ -1,4 +1,3 @@
-import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key } from '../domain/key.ts';
@@ -9,6 +8,7 @@ import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { differingAttributes, macKeyTemplate } from './key-template.ts';
 import { assertSupported } from './mechanisms.ts';
+import type { Session } from './session.ts';
 
 /** A key, and whether this call made it or an earlier one with the same tag. */
 export interface Creation {

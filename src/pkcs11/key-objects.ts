@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { isKeyName, type KeyVersion } from '../domain/key.ts';
@@ -10,6 +9,7 @@ import { decodeVersionId, VERSION_ID_BYTES } from '../domain/version-id.ts';
 import { AttributeReader, type Attributes, findObjects, type Handle } from './attributes.ts';
 import { CryptokiError } from './ck-rv.ts';
 import { algorithmOf, MECHANISMS } from './mechanisms.ts';
+import type { Session } from './session.ts';
 
 /** An object on the token that sigild serves. */
 export interface KeyObject {

@@ -1,8 +1,8 @@
-import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
 import { AttributeReader, type Handle, type Template, ulongArray } from './attributes.ts';
 import { MECHANISMS } from './mechanisms.ts';
+import type { Session } from './session.ts';
 
 interface SecretKey {
   readonly label: string;

@@ -1,4 +1,3 @@
-import type { Session } from 'graphene-pk11';
 import { SigildError } from '../domain/errors.ts';
 import { FINGERPRINT_BYTES, type Fingerprint } from '../domain/fingerprint.ts';
 import type { VersionRef } from '../domain/key.ts';
@@ -6,6 +5,7 @@ import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
 import type { KeyObjects } from './key-objects.ts';
 import { type MacKey, signMac } from './mac.ts';
+import type { Session } from './session.ts';
 import { WarmKeys, type WarmKeysOptions } from './warm-keys.ts';
 
 export interface LoadedKeysOptions {

@@ -1,9 +1,9 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { type Session, SessionFlag, type Slot, UserType } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import type { PinSource } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
+import { openSession, type Session, type Slot } from './session.ts';
 
 /** Longer than any token's PIN (CK_TOKEN_INFO's ulMaxPinLen is 255 on SoftHSM 2.6). */
 const MAX_PIN_BYTES = 1_024;
@@ -53,11 +53,6 @@ function openPin(file: string): number {
   }
 }
 
-/** Opens a session that may create objects. */
-export function openSession(slot: Slot): Session {
-  return ck('C_OpenSession', () => slot.open(SessionFlag.RW_SESSION | SessionFlag.SERIAL_SESSION));
-}
-
 /**
  * Logs in, once: a token may lock after three wrong PINs. The login holds for every session of this
  * process for as long as this session, the keeper session, stays open.
@@ -67,12 +62,17 @@ export function openSession(slot: Slot): Session {
 export function login(slot: Slot, pin: string): Session {
   try {
     const keeper = openSession(slot);
-    ck('C_Login', () => keeper.login(pin, UserType.USER));
+    ck('C_Login', () => slot.lib.C_Login(keeper.handle, pkcs11js.CKU_USER, pin));
     return keeper;
   } catch (error) {
     if (!(error instanceof CryptokiError)) throw error;
     throw loginFailure(error);
   }
+}
+
+/** @throws {CryptokiError} */
+export function logout({ lib, handle }: Session): void {
+  ck('C_Logout', () => lib.C_Logout(handle));
 }
 
 function loginFailure(error: CryptokiError): StartFailure {

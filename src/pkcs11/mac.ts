@@ -1,7 +1,7 @@
-import type { Session } from 'graphene-pk11';
 import pkcs11js, { type Mechanism } from 'pkcs11js';
 import type { Handle } from './attributes.ts';
 import { brokenResult, CryptokiError, ck, ckActive } from './ck-rv.ts';
+import type { Session } from './session.ts';
 
 /** A key that is ready to make MACs with. */
 export interface MacKey {

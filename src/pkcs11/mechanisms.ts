@@ -1,8 +1,8 @@
-import type { Slot } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
+import type { Slot } from './session.ts';
 
 interface MacMechanism {
   readonly type: number;

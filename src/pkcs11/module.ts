@@ -47,12 +47,8 @@ export async function withModule<Result>(
   }
 }
 
-/**
- * Loads a module that another thread of this process has initialised.
- *
- * @throws {StartFailure} configuration
- */
-export function loadModule(file: string): TokenModule {
+/** @throws {StartFailure} configuration */
+function loadModule(file: string): TokenModule {
   try {
     accessSync(file, constants.R_OK);
   } catch (error) {

@@ -1,19 +1,11 @@
-import { type Module, type Session, Slot } from 'graphene-pk11';
-import type {
-  AdoptRule,
-  PinSource,
-  TokenSelector,
-  WarmMode,
-  Warmth,
-} from '../domain/token-options.ts';
+import type { PinSource, TokenSelector, WarmMode, Warmth } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
-import { login, readPin } from './login.ts';
-import { initializeModule, loadModule } from './module.ts';
+import { login, logout, readPin } from './login.ts';
+import { initializeModule, type TokenModule } from './module.ts';
+import type { Session, Slot } from './session.ts';
 import { selectToken } from './token-selection.ts';
-import { TokenSession } from './token-session.ts';
-import type { WarmKeysOptions } from './warm-keys.ts';
 import { decideWarmth } from './warmth.ts';
 
 export interface TokenConnectionOptions {
@@ -80,27 +72,6 @@ function connect(options: TokenConnectionOptions): TokenConnection {
   };
 }
 
-export interface JoiningOptions {
-  /** Absolute path of the PKCS#11 module. */
-  readonly module: string;
-  /** The slot's handle. */
-  readonly slot: Uint8Array;
-  readonly adopt: readonly AdoptRule[];
-  readonly canaryMac: Uint8Array;
-  readonly warmKeys: WarmKeysOptions | undefined;
-}
-
-/** A session for another thread of the process that has connected. @throws {StartFailure} */
-export function joinToken(options: JoiningOptions): TokenSession {
-  const module = loadModule(options.module);
-  return new TokenSession({
-    slot: new Slot(Buffer.from(options.slot), module, module.lib),
-    adopt: options.adopt,
-    canaryMac: Buffer.from(options.canaryMac),
-    warmKeys: options.warmKeys,
-  });
-}
-
 /** @throws {StartFailure} @throws {CryptokiError} */
 function generateCanary(keeper: Session, canary: Canary): Buffer {
   Canary.generate(keeper);
@@ -109,16 +80,16 @@ function generateCanary(keeper: Session, canary: Canary): Buffer {
   throw new StartFailure('unavailable', 'the canary key was made but the token does not show it');
 }
 
-function disconnect(module: Module, keeper: Session): void {
-  attempt('C_Logout', () => keeper.logout());
-  attempt('C_CloseSession', () => keeper.close());
-  attempt('C_Finalize', () => module.finalize());
+function disconnect(module: TokenModule, keeper: Session): void {
+  attempt(() => logout(keeper));
+  attempt(() => keeper.close());
+  attempt(() => ck('C_Finalize', () => module.finalize()));
 }
 
 /** What a token refuses at the end makes no difference: login and sessions end with the process. */
-function attempt(call: string, native: () => void): void {
+function attempt(step: () => void): void {
   try {
-    ck(call, native);
+    step();
   } catch (error) {
     if (!(error instanceof CryptokiError)) throw error;
   }

@@ -1,9 +1,10 @@
-import { type Session, UserType } from 'graphene-pk11';
+import pkcs11js from 'pkcs11js';
 import type { SigildError } from '../domain/errors.ts';
 import type { StartFailure } from '../service/start-failure.ts';
 import { ck, plainFailure } from './ck-rv.ts';
-import { login, openSession } from './login.ts';
+import { login, logout } from './login.ts';
 import type { TokenModule } from './module.ts';
+import { openSession, type Session } from './session.ts';
 import { type FoundToken, selectToken } from './token-selection.ts';
 
 /** CK_TOKEN_INFO has 32 bytes for a label, filled up with blanks and without a zero at the end. */
@@ -59,9 +60,8 @@ export function initializeToken(
     { needsUserPin: true },
   );
   step(`${name} is initialised and its user PIN is set, but no login has proven it`, () => {
-    ck('C_Logout', () => soSession.logout());
-    const session = login(token.slot, pins.user);
-    ck('C_Logout', () => session.logout());
+    logout(soSession);
+    logout(login(token.slot, pins.user));
   });
   return token;
 }
@@ -69,8 +69,9 @@ export function initializeToken(
 /** @returns the session, which is logged in as security officer */
 function setUserPin({ slot }: FoundToken, pins: NewPins): Session {
   const session = openSession(slot);
-  ck('C_Login', () => session.login(pins.so, UserType.SO));
-  ck('C_InitPIN', () => session.initPin(pins.user));
+  const { lib, handle } = session;
+  ck('C_Login', () => lib.C_Login(handle, pkcs11js.CKU_SO, pins.so));
+  ck('C_InitPIN', () => lib.C_InitPIN(handle, pins.user));
   return session;
 }
 

@@ -1,5 +1,4 @@
 import { timingSafeEqual } from 'node:crypto';
-import type { Session, Slot } from 'graphene-pk11';
 import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
 import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
@@ -11,9 +10,9 @@ import { type Creation, createKey } from './key-creation.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import { type KeyObject, KeyObjects } from './key-objects.ts';
 import { LoadedKeys } from './loaded-keys.ts';
-import { openSession } from './login.ts';
 import { signMac, verifyMac } from './mac.ts';
 import { pause } from './pause.ts';
+import { openSession, type Session, type Slot } from './session.ts';
 import { TokenLost } from './token-lost.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 

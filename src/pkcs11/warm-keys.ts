@@ -1,10 +1,10 @@
-import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { type VersionRef, versionName } from '../domain/key.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { AttributeReader, type Handle } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import { type MacKey, signMac } from './mac.ts';
+import type { Session } from './session.ts';
 
 export interface WarmKeysOptions {
   /** How many copies one session may hold; of more, those used longest ago go. */

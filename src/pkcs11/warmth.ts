@@ -1,9 +1,9 @@
-import type { Session } from 'graphene-pk11';
 import type { WarmMode, Warmth } from '../domain/token-options.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import type { Canary } from './canary.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import { type MacKey, signMac } from './mac.ts';
+import type { Session } from './session.ts';
 import { copyKey } from './warm-keys.ts';
 
 const ROUNDS = 7;

@@ -1,7 +1,7 @@
 import { readSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { SigildError } from '../domain/errors.ts';
-import { type JoiningOptions, joinToken } from '../pkcs11/token-connection.ts';
+import { type JoiningOptions, joinToken } from '../pkcs11/joined-session.ts';
 import { TokenLost } from '../pkcs11/token-lost.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
 import { type Frame, FrameReader, numberFrame } from './frames.ts';

@@ -1,12 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Session } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { findObjects } from '../../src/pkcs11/attributes.ts';
-import { openSession } from '../../src/pkcs11/login.ts';
+import { openSession } from '../../src/pkcs11/session.ts';
 import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
@@ -127,7 +126,7 @@ describe('a session with copies of keys', () => {
 
   /** Objects that go with the sessions which made them. */
   function sessionObjects(extractable?: boolean): number {
-    const observer: Session = openSession(connection.slot);
+    const observer = openSession(connection.slot);
     const template = new Map<number, number | boolean>([
       [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
       [pkcs11js.CKA_TOKEN, false],

@@ -72,11 +72,6 @@ function emptyToken(): { readonly module: TokenModule; readonly slot: TokenSlot 
     const failure = failures[name];
     if (failure !== undefined) throw new Error(failure);
   };
-  const session = {
-    login: (_pin: string, user: number) => call(`C_Login ${user === 0 ? 'so' : 'user'}`),
-    logout: () => call('C_Logout'),
-    initPin: () => call('C_InitPIN'),
-  };
   const slot = {
     handle: Buffer.alloc(8),
     lib: {
@@ -84,9 +79,12 @@ function emptyToken(): { readonly module: TokenModule; readonly slot: TokenSlot 
         call('C_InitToken', ` ${label}|`);
         info = { label: label.trim(), serialNumber: '5309', flags: INITIALISED };
       },
+      C_OpenSession: () => Buffer.alloc(8),
+      C_Login: (_session: Buffer, user: number) => call(`C_Login ${user === 0 ? 'so' : 'user'}`),
+      C_Logout: () => call('C_Logout'),
+      C_InitPIN: () => call('C_InitPIN'),
     },
     getToken: () => info,
-    open: () => session,
   } as unknown as TokenSlot;
   const module = { libFile: 'module.so', getSlots: () => [slot] } as unknown as TokenModule;
   return { module, slot };

@@ -1,0 +1,32 @@
+import pkcs11js from 'pkcs11js';
+import type { AdoptRule } from '../domain/token-options.ts';
+import { TokenSession } from './token-session.ts';
+import type { WarmKeysOptions } from './warm-keys.ts';
+
+export interface JoiningOptions {
+  /** Absolute path of the PKCS#11 module, which another thread of this process has initialised. */
+  readonly module: string;
+  /** The slot's handle. */
+  readonly slot: Uint8Array;
+  readonly adopt: readonly AdoptRule[];
+  readonly canaryMac: Uint8Array;
+  readonly warmKeys: WarmKeysOptions | undefined;
+}
+
+/** A session for another thread of the process that has connected to the token. */
+export function joinToken({
+  module,
+  slot,
+  adopt,
+  canaryMac,
+  warmKeys,
+}: JoiningOptions): TokenSession {
+  const lib = new pkcs11js.PKCS11();
+  lib.load(module);
+  return new TokenSession({
+    slot: { lib, handle: Buffer.from(slot) },
+    adopt,
+    canaryMac: Buffer.from(canaryMac),
+    warmKeys,
+  });
+}
