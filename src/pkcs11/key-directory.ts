@@ -1,9 +1,7 @@
-import { ALGORITHMS } from '../domain/algorithm.ts';
 import { type VersionRef, versionName } from '../domain/key.ts';
 import { maySign } from '../domain/key-state.ts';
-import type { KeyObject } from './key-objects.ts';
+import { type KeyObject, macKeyOf } from './key-objects.ts';
 import type { MacKey } from './mac.ts';
-import { MECHANISMS } from './mechanisms.ts';
 
 export interface DirectoryEntry extends MacKey {
   /** Whether the key might sign when it was read. The token decides when it is used. */
@@ -23,15 +21,13 @@ export class KeyDirectory {
     return this.#entries.get(versionName(ref));
   }
 
-  add({ handle, version }: KeyObject): DirectoryEntry {
+  add(object: KeyObject): DirectoryEntry {
     const entry: DirectoryEntry = {
-      handle,
-      mechanism: { mechanism: MECHANISMS[version.algorithm].type },
-      macBytes: ALGORITHMS[version.algorithm].macBytes,
-      maySign: maySign(version.state),
+      ...macKeyOf(object),
+      maySign: maySign(object.version.state),
       fingerprint: undefined,
     };
-    this.#entries.set(versionName(version), entry);
+    this.#entries.set(versionName(object.version), entry);
     return entry;
   }
 

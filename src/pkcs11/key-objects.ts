@@ -1,13 +1,15 @@
 import { createHash } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import type { Algorithm } from '../domain/algorithm.ts';
-import { isKeyName, type KeyVersion } from '../domain/key.ts';
-import { stateOf } from '../domain/key-state.ts';
+import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import { isKeyName, type KeyVersion, versionName } from '../domain/key.ts';
+import { maySign, stateOf } from '../domain/key-state.ts';
 import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import { decodeVersionId, VERSION_ID_BYTES } from '../domain/version-id.ts';
+import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { AttributeReader, type Attributes, findObjects, type Handle } from './attributes.ts';
 import { CryptokiError } from './ck-rv.ts';
+import { type MacKey, signMac } from './mac.ts';
 import { algorithmOf, MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
@@ -16,6 +18,8 @@ export interface KeyObject {
   readonly handle: Handle;
   readonly version: KeyVersion;
 }
+
+const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
 
 const READ_TYPES = [
   pkcs11js.CKA_LABEL,
@@ -88,9 +92,10 @@ export class KeyObjects {
 
   /** Those of the objects that sigild serves and that are still there. @throws {CryptokiError} */
   readEach(session: Session, handles: readonly Handle[]): KeyObject[] {
-    return handles
+    const objects = handles
       .map((handle) => this.#readPresent(session, handle))
       .filter((object) => object !== undefined);
+    return distinctKeys(session, objects);
   }
 
   /** Another process may have destroyed an object since it was found. */
@@ -146,4 +151,34 @@ function identity(
           .digest()
           .subarray(0, VERSION_ID_BYTES);
   return { id: id.toString('hex'), version: 1, createTimeMs: undefined };
+}
+
+/**
+ * Leaves out an object of the same name, id and key as one before it. SoftHSM 2.6 lists an object
+ * twice, with two handles, when several threads of a process have looked for it at the same time.
+ */
+function distinctKeys(session: Session, objects: readonly KeyObject[]): KeyObject[] {
+  const byName = new Map<string, KeyObject[]>();
+  for (const object of objects) {
+    const name = versionName(object.version);
+    const known = byName.get(name) ?? [];
+    if (!known.some((other) => isSameKey(session, other, object))) known.push(object);
+    byName.set(name, known);
+  }
+  return [...byName.values()].flat();
+}
+
+/** Keys that make one MAC of the reserved text are one key; of keys that may not sign none is known. */
+function isSameKey(session: Session, one: KeyObject, other: KeyObject): boolean {
+  if (!maySign(one.version.state) || !maySign(other.version.state)) return false;
+  const [mac, otherMac] = [one, other].map((object) =>
+    signMac(session, macKeyOf(object), FINGERPRINT_DATA),
+  );
+  return mac !== undefined && otherMac !== undefined && mac.equals(otherMac);
+}
+
+/** An object as MACs are made with it. */
+export function macKeyOf({ handle, version: { algorithm } }: KeyObject): MacKey {
+  const { type } = MECHANISMS[algorithm];
+  return { handle, mechanism: { mechanism: type }, macBytes: ALGORITHMS[algorithm].macBytes };
 }

@@ -166,6 +166,16 @@ describe('two keys that claim one name and version', () => {
   });
 });
 
+test('one key that stands there twice is one key', async () => {
+  const value = randomBytes(32);
+  for (const _ of [1, 2]) softHsm.writeKey({ label: 'legacy-double', value, id: 'c'.repeat(32) });
+
+  const signature = await sign('legacy-double');
+
+  expect(signature).toEqual(createHmac('sha256', value).update(DATA).digest());
+  expect((await client.getKey({ key: 'legacy-double' })).key?.versions).toHaveLength(1);
+});
+
 describe("behind the daemon's back", () => {
   test('a key that may only verify any more verifies what it has signed', async () => {
     const key = 'deactivated';
