@@ -29,12 +29,16 @@ function listenOnPath() {
 async function listenOnAbstractSocket() {
   const name = `sigild-test-${process.pid}`;
   const program = `
-import socket, sys
+import socket
 receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 receiver.bind('\\0${name}')
 receiver.settimeout(15)
 print('bound', flush=True)
-print(receiver.recv(4096).decode(), flush=True)
+while True:
+    message = receiver.recv(4096).decode()
+    # systemd-notify waits, by this message, until those before it have been taken.
+    if message != 'BARRIER=1':
+        print(message, flush=True)
 `;
   const python = spawn('/usr/bin/python3', ['-c', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
