@@ -1,3 +1,4 @@
+import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion } from '../domain/key.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
 import { settleCreation } from '../service/settle-creation.ts';
@@ -14,17 +15,17 @@ export class InProcessToken implements Token {
     this.#session = session;
   }
 
-  async findKey(name: string, signal: AbortSignal): Promise<Key | undefined> {
+  async findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
     signal.throwIfAborted();
     return this.#session.findKey(name);
   }
 
-  async listKeys(signal: AbortSignal): Promise<readonly Key[]> {
+  async listKeys(signal: Cancellation): Promise<readonly Key[]> {
     signal.throwIfAborted();
     return this.#session.listKeys();
   }
 
-  async createKey(key: NewKey, signal: AbortSignal): Promise<Key> {
+  async createKey(key: NewKey, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
     const { key: created, made } = this.#session.createKey(key);
     if (!made) return created;
@@ -40,7 +41,7 @@ export class InProcessToken implements Token {
   async sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly Uint8Array[]> {
     signal.throwIfAborted();
     return this.#session.sign(version, batch.map(bufferOf)).result;
@@ -49,14 +50,14 @@ export class InProcessToken implements Token {
   async verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     signal.throwIfAborted();
     const signed = batch.map(({ data, mac }) => ({ data: bufferOf(data), mac: bufferOf(mac) }));
     return this.#session.verify(versions, signed).result.map((index) => versions[index]);
   }
 
-  async probe(signal: AbortSignal): Promise<void> {
+  async probe(signal: Cancellation): Promise<void> {
     signal.throwIfAborted();
     this.#session.probe();
   }

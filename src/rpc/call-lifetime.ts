@@ -1,5 +1,7 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js';
+import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
+import { CancellationSource } from './cancellation-source.ts';
 
 /** How much earlier than a deadline its timer may fire by the clock that the deadline is read on. */
 const CLOCK_SLACK_MS = 2;
@@ -7,11 +9,11 @@ const CLOCK_SLACK_MS = 2;
 /**
  * How long an answer is of use to a call's caller.
  *
- * The signal aborts with a SigildError: DEADLINE_EXCEEDED at the client's deadline, or after the
- * default time where the client sets none; CANCELLED when the client has gone before.
+ * The signal aborts with a SigildError: DEADLINE_EXCEEDED at the client's deadline, or after the default
+ * time where the client sets none; CANCELLED when the client has gone before.
  */
 export class CallLifetime {
-  readonly #controller = new AbortController();
+  readonly #source = new CancellationSource();
   readonly #timer: NodeJS.Timeout | undefined;
   #ended = false;
 
@@ -27,8 +29,8 @@ export class CallLifetime {
     }
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
+  get signal(): Cancellation {
+    return this.#source;
   }
 
   /** The call is answered: what happens to it from now on is of no interest. */
@@ -39,7 +41,7 @@ export class CallLifetime {
 
   // gRPC cancels every call in the end, answered ones too: the reason is made only when needed.
   #abort(reason: () => SigildError): void {
-    if (!this.#ended) this.#controller.abort(reason());
+    if (!this.#ended) this.#source.abort(reason());
   }
 }
 

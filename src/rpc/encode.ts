@@ -11,10 +11,17 @@ import type { Page } from '../service/key-service.ts';
 import type { Signatures } from '../service/signing-service.ts';
 import { encodePageToken } from './decode.ts';
 
+const NONE = new Uint8Array();
+
 /** @param signatures of one message */
 export function encodeSignature({ signatures, version }: Signatures): SignResponse {
-  const [signature] = signatures;
-  return { ...(signature && { signature }), ...encodeSigner(version) };
+  const [signature = NONE] = signatures;
+  return {
+    signature,
+    version: version.version,
+    versionId: version.id,
+    algorithm: version.algorithm,
+  };
 }
 
 export function encodeSignatures({ signatures, version }: Signatures): BatchSignResponse {

@@ -4,6 +4,7 @@ import type { PipelineRequest__Output } from '../generated/sigild/v1/PipelineReq
 import type { PipelineResponse } from '../generated/sigild/v1/PipelineResponse.ts';
 import type { RequestContext } from '../service/caller.ts';
 import type { SigningService } from '../service/signing-service.ts';
+import { CancellationSource } from './cancellation-source.ts';
 import type { Caller } from './connections.ts';
 import { decodeBatchSignRequest, decodeBatchVerifyRequest } from './decode.ts';
 import { encodeSignatures, encodeVerifications } from './encode.ts';
@@ -55,7 +56,7 @@ class PipelineStream {
   readonly #service: Pick<SigningService, 'sign' | 'verify'>;
   readonly #environment: RpcEnvironment;
   readonly #caller: Caller | undefined;
-  readonly #inFlight = new Set<AbortController>();
+  readonly #inFlight = new Set<CancellationSource>();
   #unansweredFrames = 0;
   #unansweredBytes = 0;
   #ending = false;
@@ -95,7 +96,7 @@ class PipelineStream {
   }
 
   async #work(frame: PipelineRequest__Output): Promise<PipelineResponse> {
-    const caller = new AbortController();
+    const caller = new CancellationSource();
     this.#inFlight.add(caller);
     const { defaultDeadlineMs } = this.#environment;
     const limit = setTimeout(() => caller.abort(overdue(defaultDeadlineMs)), defaultDeadlineMs);
@@ -103,7 +104,7 @@ class PipelineStream {
       this.#environment,
       'Pipeline',
       this.#caller,
-      caller.signal,
+      caller,
       (context) => this.#answer(frame, context),
     );
     clearTimeout(limit);

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { Cancellation } from '../domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { RequestContext } from '../service/caller.ts';
 import type { Admission } from './admission.ts';
@@ -49,7 +50,7 @@ export async function perform<Response>(
   { admission, observer }: RpcEnvironment,
   method: string,
   caller: Caller | undefined,
-  signal: AbortSignal,
+  signal: Cancellation,
   work: Work<Response>,
 ): Promise<Outcome<Response>> {
   const startedAtMs = performance.now();
@@ -75,7 +76,7 @@ export async function perform<Response>(
 async function admitted<Response>(
   admission: RpcEnvironment['admission'],
   caller: Caller | undefined,
-  signal: AbortSignal,
+  signal: Cancellation,
   work: Work<Response>,
 ): Promise<Response> {
   if (!caller) throw new SigildError('CANCELLED', 'the caller has gone');

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 
 /**
@@ -20,7 +21,7 @@ export async function withLimit<Result>(
 }
 
 /** Waits for shared work no longer than this caller does; the work goes on for the others. */
-export function untilAborted<Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> {
+export function untilAborted<Result>(work: Promise<Result>, signal: Cancellation): Promise<Result> {
   return new Promise((resolve, reject) => {
     const leave = () => reject(signal.reason);
     if (signal.aborted) leave();

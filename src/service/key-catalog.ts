@@ -1,3 +1,4 @@
+import type { Cancellation } from '../domain/cancellation.ts';
 import { ambiguousVersions, type Key } from '../domain/key.ts';
 import { untilAborted, withLimit } from './deadline.ts';
 import type { Token } from './ports.ts';
@@ -58,7 +59,7 @@ export class KeyCatalog {
    */
   async find(
     name: string,
-    signal: AbortSignal,
+    signal: Cancellation,
     maxAgeMs = Number.POSITIVE_INFINITY,
   ): Promise<Key | undefined> {
     const entry = this.#entries.get(name);

@@ -1,4 +1,5 @@
 import type { Algorithm } from '../domain/algorithm.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion } from '../domain/key.ts';
 
 /** A key's first version as it shall stand on the token. */
@@ -26,10 +27,10 @@ export interface SignedData {
  */
 export interface Token {
   /** @returns undefined when the token works and holds no such key */
-  findKey(name: string, signal: AbortSignal): Promise<Key | undefined>;
+  findKey(name: string, signal: Cancellation): Promise<Key | undefined>;
 
   /** Every key that sigild serves, in byte order of names. Costs a scan of the token. */
-  listKeys(signal: AbortSignal): Promise<readonly Key[]>;
+  listKeys(signal: Cancellation): Promise<readonly Key[]>;
 
   /**
    * Generates a key and proves its attributes by reading them back.
@@ -39,7 +40,7 @@ export interface Token {
    * @returns the key as it stands on the token now
    * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
    */
-  createKey(key: NewKey, signal: AbortSignal): Promise<Key>;
+  createKey(key: NewKey, signal: Cancellation): Promise<Key>;
 
   /**
    * Makes the MACs of a batch in one trip to the token.
@@ -51,7 +52,7 @@ export interface Token {
   sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly Uint8Array[]>;
 
   /**
@@ -64,9 +65,9 @@ export interface Token {
   verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]>;
 
   /** Makes a real MAC with the canary key; rejects when the token cannot. */
-  probe(signal: AbortSignal): Promise<void>;
+  probe(signal: Cancellation): Promise<void>;
 }

@@ -1,4 +1,5 @@
 import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import { type Key, type KeyVersion, signingVersion, verifyingVersions } from '../domain/key.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
@@ -80,7 +81,7 @@ export class SigningService {
   ): Promise<Signatures> {
     this.#policy.authorize(context.client, 'sign', name);
     for (const data of batch) this.#assertAllowed(data);
-    return this.#withKey(name, context.signal, async (key) => {
+    return await this.#withKey(name, context.signal, async (key) => {
       const signer = signingVersion(key, version);
       assertEnabled(signer.algorithm, this.#enabledAlgorithms);
       const signatures = await this.#token.sign(signer, batch, context.signal);
@@ -99,7 +100,7 @@ export class SigningService {
   ): Promise<readonly (KeyVersion | undefined)[]> {
     this.#policy.authorize(context.client, 'verify', name);
     for (const { data } of batch) this.#assertAllowed(data);
-    return this.#withKey(name, context.signal, (key) =>
+    return await this.#withKey(name, context.signal, (key) =>
       this.#verifyPossible(verifyingVersions(key, version), batch, context.signal),
     );
   }
@@ -108,7 +109,7 @@ export class SigningService {
   async #verifyPossible(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     const lengths = new Set<number>(
       versions.map(({ algorithm }) => ALGORITHMS[algorithm].macBytes),
@@ -137,7 +138,7 @@ export class SigningService {
   /** Runs an operation on what is known of a key, and once more on what the token says now. */
   async #withKey<Result>(
     name: string,
-    signal: AbortSignal,
+    signal: Cancellation,
     operate: (key: Key) => Promise<Result>,
   ): Promise<Result> {
     const known = this.#catalog.peek(name);
@@ -153,7 +154,7 @@ export class SigningService {
     const key = await this.#catalog.find(name, signal, staleAfterMs(failure));
     if (!key) throw keyNotFound(name);
     if (key === known) throw failure;
-    return operate(key);
+    return await operate(key);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 
 /** The host that had a call has ended: whether the token did the work is not known. */
@@ -11,9 +12,11 @@ export class HostLost extends SigildError {
 export interface CallOptions {
   /** Whether it may be done twice: it goes to another host when its own is lost. */
   readonly repeatable: boolean;
+  /** How many MACs it asks for; 0 when it does something else, which takes nobody knows how long. */
+  readonly macs: number;
   /** The longest it may take inside the module; after that its host counts as hung. */
   readonly limitMs: number;
-  readonly signal: AbortSignal;
+  readonly signal: Cancellation;
   /**
    * Throws when the answer shows that its host must not be trusted; the call is then repeated.
    * Returns an error when only this answer must not be used.
@@ -27,20 +30,22 @@ const MAX_ATTEMPTS = 2;
 /** One frame on its way to the token, and the promise of its answer. */
 export class Call {
   readonly frame: Buffer;
+  readonly macs: number;
   readonly limitMs: number;
   /** Settles with the answer's payload, or rejects with a SigildError. */
   readonly answer: Promise<Buffer>;
   readonly #check: CallOptions['check'];
   readonly #repeatable: boolean;
-  readonly #signal: AbortSignal;
+  readonly #signal: Cancellation;
   #attempts = 0;
   #settled = false;
   #resolve!: (payload: Buffer) => void;
   #reject!: (error: unknown) => void;
   readonly #leave = () => this.fail(this.#signal.reason);
 
-  constructor(frame: Buffer, { repeatable, limitMs, signal, check }: CallOptions) {
+  constructor(frame: Buffer, { repeatable, macs, limitMs, signal, check }: CallOptions) {
     this.frame = frame;
+    this.macs = macs;
     this.limitMs = limitMs;
     this.#check = check;
     this.#repeatable = repeatable;

@@ -1,16 +1,9 @@
+import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import { Call, type CallOptions, HostLost } from './call.ts';
+import { CallQueue } from './call-queue.ts';
 import type { Host } from './host.ts';
-import type { Lane } from './lane.ts';
-
-/** What the dispatcher needs of a token host. */
-export interface LaneHost {
-  readonly lanes: readonly Lane[];
-  /** Settles when the process has ended, with what ended it. */
-  readonly exited: Promise<string>;
-  /** Ends it at once; ending one that has ended does nothing. */
-  kill(): void;
-}
+import { type LaneHost, LanePool, STALLED_MS } from './lane-pool.ts';
 
 export interface DispatcherOptions<AnyHost extends LaneHost> {
   /** How many calls may wait for a lane, beside those that a lost host gave back. */
@@ -22,17 +15,6 @@ export interface DispatcherOptions<AnyHost extends LaneHost> {
   readonly onHostLost: (host: AnyHost, reason: Error) => void;
 }
 
-interface Serving<AnyHost extends LaneHost> {
-  readonly host: AnyHost;
-  readonly idle: Lane[];
-  /** Calls for this host alone. */
-  readonly own: Call[];
-}
-
-/** The most calls of one batch: what is at its end waits for all before it. */
-const MAX_BATCH_CALLS = 32;
-const MAX_BATCH_BYTES = 256 * 1024;
-
 /** How often lanes are looked at for calls that hang. */
 const HANG_CHECK_MS = 100;
 
@@ -42,26 +24,32 @@ const UNAVAILABLE_RETRY_MS = 1_000;
 /**
  * Gives calls to session lanes.
  *
- * 1. A lane has one batch at a time. Calls that arrive while all lanes are busy wait, in order of
- *    arrival, and share the next free lane's batch: each lane takes its fair part of those waiting,
- *    so that a slow token works on as many as it has sessions.
+ * 1. A lane has one batch at a time. Calls wait in order of arrival for as many lanes as their number
+ *    is worth, which Pace knows: a fast token takes many in one batch, a slow one works on as
+ *    many at once as it has sessions. Each lane takes its fair part of those waiting.
  * 2. Among free lanes one of the least busy host is chosen.
- * 3. A call whose caller has gone leaves the queue. One that is with a lane already runs on.
- * 4. When a host is lost, calls that may be repeated go to the head of the queue, once.
+ * 3. A call of unknown length gets the next free lane for itself.
+ * 4. A call whose caller has gone leaves the queue. One that is with a lane already runs on.
+ * 5. When a host is lost, calls that may be repeated go to the head of the queue, once.
  */
 export class Dispatcher<AnyHost extends LaneHost = Host> {
   readonly #maxWaiting: number;
   readonly #onHostLost: DispatcherOptions<AnyHost>['onHostLost'];
-  readonly #serving = new Map<AnyHost, Serving<AnyHost>>();
+  readonly #lanes: LanePool<AnyHost>;
   readonly #hangCheck: NodeJS.Timeout;
-  #waiting: Call[] = [];
+  readonly #waiting = new CallQueue();
   #pumpScheduled = false;
+  #lookingAgain: NodeJS.Timeout | undefined;
   #refusal: (() => SigildError) | undefined;
   #closed = false;
 
   constructor({ maxWaiting, onHostLost }: DispatcherOptions<AnyHost>) {
     this.#maxWaiting = maxWaiting;
     this.#onHostLost = onHostLost;
+    this.#lanes = new LanePool({
+      onIdle: () => this.#schedulePump(),
+      onLost: (host, reason) => this.loseHost(host, reason),
+    });
     // After the pipes have been read: when this process itself was stopped for a while, the answers
     // wait in them, and no host has hung.
     const check = () => setImmediate(() => this.#killHungHosts());
@@ -70,7 +58,7 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
 
   /** The hosts that take calls. */
   get hosts(): readonly AnyHost[] {
-    return [...this.#serving.keys()];
+    return this.#lanes.hosts;
   }
 
   /**
@@ -84,7 +72,7 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
     const call = new Call(frame, options);
     this.#waiting.push(call);
     this.#schedulePump();
-    return call.answer;
+    return await call.answer;
   }
 
   /**
@@ -93,12 +81,12 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
    */
   async submitTo(host: AnyHost, frame: Buffer, options: CallOptions): Promise<Buffer> {
     this.#assertServing(options.signal);
-    const serving = this.#serving.get(host);
-    if (!serving) throw new HostLost('the token host has gone');
+    const own = this.#lanes.ownOf(host);
+    if (!own) throw new HostLost('the token host has gone');
     const call = new Call(frame, options);
-    serving.own.push(call);
+    own.push(call);
     this.#schedulePump();
-    return call.answer;
+    return await call.answer;
   }
 
   /** Gives calls to this host too; one that comes after {@link close} is killed. */
@@ -107,29 +95,17 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
       host.kill();
       return;
     }
-    const serving: Serving<AnyHost> = { host, idle: [...host.lanes], own: [] };
-    this.#serving.set(host, serving);
+    this.#lanes.add(host);
     this.#refusal = undefined;
-    for (const lane of host.lanes) {
-      lane.attach({
-        onIdle: () => {
-          serving.idle.push(lane);
-          this.#schedulePump();
-        },
-        onLost: (reason) => this.loseHost(host, reason),
-      });
-    }
     void host.exited.then((how) => this.loseHost(host, new Error(`the token host ${how}`)));
     this.#schedulePump();
   }
 
   /** Kills a host; its calls go elsewhere, or fail, once it has ended. */
   loseHost(host: AnyHost, reason: Error): void {
-    const serving = this.#serving.get(host);
-    if (!serving) return;
-    this.#serving.delete(host);
+    const calls = this.#lanes.remove(host);
+    if (!calls) return;
     host.kill();
-    const calls = [...host.lanes.flatMap((lane) => lane.abandon()), ...serving.own.splice(0)];
     // Only when the process has ended is it certain that it does no more of them.
     void host.exited.then(() => this.#redistribute(calls, reason));
     if (!this.#closed) this.#onHostLost(host, reason);
@@ -152,26 +128,26 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
   close(): readonly AnyHost[] {
     this.#closed = true;
     clearInterval(this.#hangCheck);
+    clearTimeout(this.#lookingAgain);
     this.#refuse(
       () => new SigildError('SHUTTING_DOWN', 'sigild is stopping; use another instance'),
     );
     return this.hosts;
   }
 
-  #assertServing(signal: AbortSignal): void {
+  #assertServing(signal: Cancellation): void {
     signal.throwIfAborted();
     if (this.#refusal) throw this.#refusal();
   }
 
   #refuse(refusal: () => SigildError): void {
     this.#refusal = refusal;
-    const own = [...this.#serving.values()].flatMap((serving) => serving.own.splice(0));
-    for (const call of [...own, ...this.#waiting.splice(0)]) call.fail(refusal());
+    for (const call of [...this.#lanes.takeOwn(), ...this.#waiting.takeAll()]) call.fail(refusal());
   }
 
   #isFull(): boolean {
     if (this.#waiting.length < this.#maxWaiting) return false;
-    this.#waiting = this.#waiting.filter((call) => !call.settled);
+    this.#waiting.prune();
     return this.#waiting.length >= this.#maxWaiting;
   }
 
@@ -180,7 +156,7 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
     const repeated = calls.filter((call) => call.mayRepeat());
     for (const call of calls) if (!repeated.includes(call)) call.fail(lost);
     if (this.#refusal) for (const call of repeated) call.fail(this.#refusal());
-    else this.#waiting.unshift(...repeated);
+    else this.#waiting.pushFront(repeated);
     this.#schedulePump();
   }
 
@@ -205,45 +181,12 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
   }
 
   #pump(): void {
-    let lanes = 0;
-    for (const { host, idle, own } of this.#serving.values()) {
-      lanes += host.lanes.length;
-      while (own.length > 0 && idle.length > 0) give(takeBatch(own, 1), idle);
-    }
-    while (this.#waiting.length > 0) {
-      const idle = this.#mostIdle();
-      if (idle.length === 0) return;
-      give(takeBatch(this.#waiting, Math.ceil(this.#waiting.length / lanes)), idle);
-    }
+    if (!this.#lanes.deal(this.#waiting)) return;
+    this.#lookingAgain ??= setTimeout(() => {
+      this.#lookingAgain = undefined;
+      this.#pump();
+    }, STALLED_MS);
   }
-
-  /** The free lanes of the host that has the most of them. */
-  #mostIdle(): Lane[] {
-    let most: Lane[] = [];
-    for (const { idle } of this.#serving.values()) if (idle.length > most.length) most = idle;
-    return most;
-  }
-}
-
-/** Takes the calls that have waited longest out of a queue, without those whose callers have gone. */
-function takeBatch(queue: Call[], fairShare: number): Call[] {
-  const limit = Math.min(MAX_BATCH_CALLS, fairShare);
-  const batch: Call[] = [];
-  let bytes = 0;
-  let taken = 0;
-  for (const call of queue) {
-    if (batch.length >= limit || bytes > MAX_BATCH_BYTES) break;
-    taken += 1;
-    if (call.settled) continue;
-    batch.push(call);
-    bytes += call.frame.byteLength;
-  }
-  queue.splice(0, taken);
-  return batch;
-}
-
-function give(batch: readonly Call[], idle: Lane[]): void {
-  if (batch.length > 0) idle.pop()?.send(batch);
 }
 
 function tooLate(): SigildError {

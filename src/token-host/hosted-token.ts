@@ -1,4 +1,5 @@
 import { ALGORITHMS } from '../domain/algorithm.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
@@ -128,15 +129,15 @@ export class HostedToken implements Token {
     }
   }
 
-  async findKey(name: string, signal: AbortSignal): Promise<Key | undefined> {
+  async findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
     return decodeKey(await this.#scan(encodeName(name), signal));
   }
 
-  async listKeys(signal: AbortSignal): Promise<readonly Key[]> {
+  async listKeys(signal: Cancellation): Promise<readonly Key[]> {
     return decodeKeys(await this.#scan(encodeEmpty(OPERATION.listKeys), signal));
   }
 
-  async createKey(wanted: NewKey, signal: AbortSignal): Promise<Key> {
+  async createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
     const { name } = wanted;
     const id = Buffer.from(wanted.id).toString('hex');
     const { key, made } = await this.#create(wanted, id, signal);
@@ -155,7 +156,7 @@ export class HostedToken implements Token {
   async sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly Uint8Array[]> {
     const resultBytes = batch.length * ALGORITHMS[version.algorithm].macBytes;
     const frame = encodeSign(version, batch);
@@ -166,7 +167,7 @@ export class HostedToken implements Token {
   async verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     const macs = batch.length * versions.length;
     const frame = encodeVerify(versions, batch);
@@ -178,9 +179,9 @@ export class HostedToken implements Token {
    * Asks every host; one passing is enough to serve. A host whose canary does not sign is replaced,
    * one that is only too busy to answer in time is not.
    */
-  async probe(signal: AbortSignal): Promise<void> {
+  async probe(signal: Cancellation): Promise<void> {
     signal.throwIfAborted();
-    const options = { repeatable: false, limitMs: this.#callTimeoutMs, signal };
+    const options = { repeatable: false, macs: 1, limitMs: this.#callTimeoutMs, signal };
     const probes = this.#dispatcher.hosts.map((host) =>
       this.#dispatcher.submitTo(host, encodeEmpty(OPERATION.probe), options),
     );
@@ -198,9 +199,9 @@ export class HostedToken implements Token {
   }
 
   /** Makes a key, or finds that the host which was lost meanwhile had made it. */
-  async #create(wanted: NewKey, id: string, signal: AbortSignal): Promise<Creation> {
+  async #create(wanted: NewKey, id: string, signal: Cancellation): Promise<Creation> {
     try {
-      const options = { repeatable: false, limitMs: this.#scanLimitMs(), signal };
+      const options = { repeatable: false, macs: 0, limitMs: this.#scanLimitMs(), signal };
       return decodeCreation(await this.#writer.submit(encodeCreateKey(wanted), options));
     } catch (error) {
       if (!(error instanceof HostLost)) throw error;
@@ -210,14 +211,14 @@ export class HostedToken implements Token {
     }
   }
 
-  async #destroyVersion(ref: VersionRef, signal: AbortSignal): Promise<void> {
-    const options = { repeatable: true, limitMs: this.#scanLimitMs(), signal };
+  async #destroyVersion(ref: VersionRef, signal: Cancellation): Promise<void> {
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
     await this.#writer.submit(encodeDestroyVersion(ref), options);
   }
 
-  #scan(frame: Buffer, signal: AbortSignal): Promise<Buffer> {
+  #scan(frame: Buffer, signal: Cancellation): Promise<Buffer> {
     const limitMs = this.#scanLimitMs();
-    return this.#dispatcher.submit(frame, { repeatable: true, limitMs, signal });
+    return this.#dispatcher.submit(frame, { repeatable: true, macs: 0, limitMs, signal });
   }
 
   #scanLimitMs(): number {
@@ -235,7 +236,7 @@ export class HostedToken implements Token {
     versions: readonly KeyVersion[],
     macs: number,
     resultBytes: number,
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<Buffer> {
     const check = (answer: Buffer) => {
       if (decodeResult(answer).byteLength !== resultBytes) {
@@ -244,7 +245,7 @@ export class HostedToken implements Token {
       return this.#fingerprints.check(decodeFingerprints(answer), versions);
     };
     const limitMs = this.#callTimeoutMs * Math.ceil(macs / MACS_PER_LIMIT);
-    const options = { repeatable: true, limitMs, signal, check };
+    const options = { repeatable: true, macs, limitMs, signal, check };
     return decodeResult(await this.#dispatcher.submit(frame, options));
   }
 }

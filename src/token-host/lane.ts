@@ -6,6 +6,8 @@ import { decodeFailure, OUTCOME } from './protocol.ts';
 export interface LaneEvents {
   /** Every call that it was given has been answered. */
   readonly onIdle: (lane: Lane) => void;
+  /** A call for so many MACs has been done with so much work. */
+  readonly onWorked: (workedMs: number, macs: number) => void;
   /** Told once: the lane's host is of no use any more. The calls in flight are still in flight. */
   readonly onLost: (reason: Error) => void;
 }
@@ -15,6 +17,7 @@ export class Lane {
   readonly #pipe: Duplex;
   readonly #reader = new FrameReader();
   readonly #inFlight: Call[] = [];
+  #macsInFlight = 0;
   #nextNumber = 0;
   #oldestNumber = 0;
   #progressAtMs = 0;
@@ -35,6 +38,16 @@ export class Lane {
     return this.#inFlight.length === 0;
   }
 
+  /** How many MACs it has been asked for and not answered yet. */
+  get macsInFlight(): number {
+    return this.#macsInFlight;
+  }
+
+  /** How long ago it was given a batch, or answered a call. */
+  sinceProgressMs(nowMs: number): number {
+    return nowMs - this.#progressAtMs;
+  }
+
   /** Gives it a batch, which travels in one write. The lane must be idle. */
   send(batch: readonly Call[]): void {
     this.#progressAtMs = performance.now();
@@ -43,6 +56,7 @@ export class Lane {
       numberFrame(call.frame, this.#nextNumber);
       this.#nextNumber = (this.#nextNumber + 1) >>> 0;
       this.#inFlight.push(call);
+      this.#macsInFlight += call.macs;
     }
     const [first] = batch;
     if (first && batch.length === 1) this.#pipe.write(first.frame);
@@ -52,7 +66,7 @@ export class Lane {
   /** Whether the call that the token works on has taken longer than it may. */
   overdue(nowMs: number): boolean {
     const [oldest] = this.#inFlight;
-    return oldest !== undefined && nowMs - this.#progressAtMs > oldest.limitMs;
+    return oldest !== undefined && this.sinceProgressMs(nowMs) > oldest.limitMs;
   }
 
   /** Fails the call that the token works on. @returns its limit in ms */
@@ -65,6 +79,7 @@ export class Lane {
   /** Takes back the calls that were not answered; what still comes for them is ignored. */
   abandon(): Call[] {
     this.#events = undefined;
+    this.#macsInFlight = 0;
     return this.#inFlight.splice(0);
   }
 
@@ -92,15 +107,20 @@ export class Lane {
     if (this.idle) this.#events.onIdle(this);
   }
 
-  #settle({ call: number, code, payload }: Frame): void {
+  #settle({ call: number, code, workedUs, payload }: Frame): void {
     if (number !== this.#oldestNumber) throw new Error(`answer ${number} out of turn`);
     // The call of a host that must not be trusted stays in flight, so that another one may take it.
     if (code === OUTCOME.lost) throw decodeFailure(payload);
     const [call] = this.#inFlight;
     if (!call) throw new Error(`answer ${number} to no call`);
-    if (code === OUTCOME.done) call.succeed(payload);
-    else call.fail(decodeFailure(payload));
+    if (code === OUTCOME.done) {
+      call.succeed(payload);
+      this.#events?.onWorked(workedUs / 1_000, call.macs);
+    } else {
+      call.fail(decodeFailure(payload));
+    }
     this.#inFlight.shift();
+    this.#macsInFlight -= call.macs;
     this.#oldestNumber = (this.#oldestNumber + 1) >>> 0;
   }
 }

@@ -82,14 +82,17 @@ export function encodeAnswer(result: Buffer, fingerprints: readonly Fingerprint[
 }
 
 export function decodeFingerprints(answer: Buffer): (Fingerprint & { readonly mac: Buffer })[] {
-  return Array.from({ length: answer.readUInt16BE(0) }, (_, index) => {
+  const fingerprints: (Fingerprint & { readonly mac: Buffer })[] = [];
+  const count = answer.readUInt16BE(0);
+  for (let index = 0; index < count; index += 1) {
     const at = 2 + index * FINGERPRINT_ENTRY_BYTES;
     const macAt = at + VERSION_ID_BYTES;
-    return {
+    fingerprints.push({
       id: answer.toString('hex', at, macAt),
       mac: Buffer.from(answer.subarray(macAt, macAt + FINGERPRINT_BYTES)),
-    };
-  });
+    });
+  }
+  return fingerprints;
 }
 
 export function decodeResult(answer: Buffer): Buffer {
@@ -99,9 +102,11 @@ export function decodeResult(answer: Buffer): Buffer {
 /** @param macs how many there are, all of one length */
 export function decodeMacs(result: Buffer, macs: number): Buffer[] {
   const macBytes = result.byteLength / macs;
-  return Array.from({ length: macs }, (_, index) =>
-    result.subarray(index * macBytes, (index + 1) * macBytes),
-  );
+  const separate: Buffer[] = [];
+  for (let at = 0; at < result.byteLength; at += macBytes) {
+    separate.push(result.subarray(at, at + macBytes));
+  }
+  return separate;
 }
 
 /** 2 bytes each. */

@@ -4,7 +4,7 @@ import { SigildError } from '../domain/errors.ts';
 import { type JoiningOptions, joinToken } from '../pkcs11/joined-session.ts';
 import { TokenLost } from '../pkcs11/token-lost.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
-import { type Frame, FrameReader, numberFrame } from './frames.ts';
+import { type Frame, FrameReader, numberFrame, timeFrame } from './frames.ts';
 import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-frames.ts';
 import {
   decodeCreateKey,
@@ -86,14 +86,19 @@ function serve(fd: number, session: TokenSession): void {
     if (bytes === 0) return;
     let answers: Buffer[] = [];
     let flushedAtMs = performance.now();
+    let begunAtMs = flushedAtMs;
     for (const frame of reader.push(input.subarray(0, bytes))) {
       const answered = answer(session, frame);
       numberFrame(answered, frame.call);
       answers.push(answered);
-      if (performance.now() - flushedAtMs < FLUSH_AFTER_MS) continue;
+      const nowMs = performance.now();
+      timeFrame(answered, nowMs - begunAtMs);
+      begunAtMs = nowMs;
+      if (nowMs - flushedAtMs < FLUSH_AFTER_MS) continue;
       writeFully(fd, answers);
       answers = [];
-      flushedAtMs = performance.now();
+      begunAtMs = performance.now();
+      flushedAtMs = begunAtMs;
     }
     if (answers.length > 0) writeFully(fd, answers);
   }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StartFailure } from '../service/start-failure.ts';
-import type { Dispatcher, LaneHost } from './dispatcher.ts';
+import type { Dispatcher } from './dispatcher.ts';
 import type { Host } from './host.ts';
+import type { LaneHost } from './lane-pool.ts';
 
 /** What the supervisor needs of a token host. */
 export interface SupervisedHost extends LaneHost {

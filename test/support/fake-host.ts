@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { SigildError } from '../../src/domain/errors.ts';
-import { encodeFrame, FrameReader, numberFrame } from '../../src/token-host/frames.ts';
+import { encodeFrame, FrameReader, numberFrame, timeFrame } from '../../src/token-host/frames.ts';
 import { Lane } from '../../src/token-host/lane.ts';
 import { encodeFailure, OPERATION, OUTCOME } from '../../src/token-host/protocol.ts';
 import type { SupervisedHost } from '../../src/token-host/supervisor.ts';
@@ -31,6 +31,8 @@ export class FakeSession {
   overlaps = 0;
   /** Whether the front has said that no more calls come. */
   ended = false;
+  /** How long it says that it worked on each request. */
+  workedMs = 2;
   /** While it does not read, the pipe keeps what is written. */
   reading = true;
   readonly pipe: Duplex;
@@ -56,7 +58,7 @@ export class FakeSession {
   answer(count = 1): void {
     const answers = this.pending
       .splice(0, count)
-      .map(({ call, text }) => numbered(textFrame(text, OUTCOME.done), call));
+      .map(({ call, text }) => numbered(textFrame(text, OUTCOME.done), call, this.workedMs));
     if (answers.length > 0) this.pipe.push(Buffer.concat(answers));
   }
 
@@ -88,8 +90,9 @@ export class FakeSession {
   }
 }
 
-function numbered(frame: Buffer, call: number): Buffer {
+function numbered(frame: Buffer, call: number, workedMs = 0): Buffer {
   numberFrame(frame, call);
+  timeFrame(frame, workedMs);
   return frame;
 }
 

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import { groupByName, type Key, type KeyVersion, versionName } from '../../src/domain/key.ts';
 import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
@@ -112,15 +113,15 @@ export class FakeToken implements Token {
     for (const { version } of this.#withId(id)) this.#stored.delete(versionName(version));
   }
 
-  findKey(name: string, signal: AbortSignal): Promise<Key | undefined> {
+  findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
     return this.#run('findKey', signal, () => this.#keys().find((key) => key.name === name));
   }
 
-  listKeys(signal: AbortSignal): Promise<readonly Key[]> {
+  listKeys(signal: Cancellation): Promise<readonly Key[]> {
     return this.#run('listKeys', signal, () => this.#keys());
   }
 
-  createKey(wanted: NewKey, signal: AbortSignal): Promise<Key> {
+  createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
     return this.#run('createKey', signal, () => {
       const id = Buffer.from(wanted.id).toString('hex');
       const found = this.#keys().find((key) => key.name === wanted.name);
@@ -135,7 +136,7 @@ export class FakeToken implements Token {
   sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly Uint8Array[]> {
     return this.#run('sign', signal, () => {
       const stored = this.#usable(version, maySign);
@@ -146,7 +147,7 @@ export class FakeToken implements Token {
   verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
-    signal: AbortSignal,
+    signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     return this.#run('verify', signal, () =>
       batch.map(({ data, mac }) =>
@@ -158,11 +159,11 @@ export class FakeToken implements Token {
     );
   }
 
-  probe(signal: AbortSignal): Promise<void> {
+  probe(signal: Cancellation): Promise<void> {
     return this.#run('probe', signal, () => undefined);
   }
 
-  async #run<Result>(method: Method, signal: AbortSignal, work: () => Result): Promise<Result> {
+  async #run<Result>(method: Method, signal: Cancellation, work: () => Result): Promise<Result> {
     signal.throwIfAborted();
     this.calls[method] += 1;
     this.#assertOpen();
@@ -173,7 +174,7 @@ export class FakeToken implements Token {
     return work();
   }
 
-  async #session(signal: AbortSignal): Promise<void> {
+  async #session(signal: Cancellation): Promise<void> {
     if (this.#released !== undefined) {
       if (this.#waiting >= this.maxWaiting) throw failure('POOL_SATURATED', 'too many calls wait');
       this.#waiting += 1;

@@ -1,3 +1,4 @@
+import type { Cancellation } from '../../src/domain/cancellation.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import type { Token } from '../../src/service/ports.ts';
 
@@ -6,7 +7,7 @@ export async function signOne(
   token: Pick<Token, 'sign'>,
   version: KeyVersion,
   data: Uint8Array,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<Buffer> {
   const [mac] = await token.sign(version, [data], signal);
   return Buffer.from(mac ?? []);
@@ -18,7 +19,7 @@ export async function verifyOne(
   versions: readonly KeyVersion[],
   data: Uint8Array,
   mac: Uint8Array,
-  signal: AbortSignal,
+  signal: Cancellation,
 ): Promise<KeyVersion | undefined> {
   const [version] = await token.verify(versions, [{ data, mac }], signal);
   return version;

@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { Admission } from '../../src/rpc/admission.ts';
 import { Pipelines } from '../../src/rpc/pipeline.ts';
 
@@ -43,9 +44,11 @@ function subject() {
   const defects: unknown[] = [];
   const admission = new Admission({ maxInFlight: 1_000, maxInFlightPerClient: 1_000 });
   let begun = 0;
-  const abortable = async (signal: AbortSignal): Promise<never> => {
+  const abortable = async (signal: Cancellation): Promise<never> => {
     begun += 1;
-    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await new Promise((resolve) =>
+      signal.addEventListener('abort', () => resolve(undefined), { once: true }),
+    );
     throw signal.reason;
   };
   const pipelines = new Pipelines(

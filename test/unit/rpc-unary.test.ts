@@ -1,7 +1,8 @@
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
+import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { SigildError } from '../../src/domain/errors.ts';
 import { Admission } from '../../src/rpc/admission.ts';
 import { decodeErrorDetails } from '../../src/rpc/error-details.ts';
@@ -96,7 +97,9 @@ function waiting() {
   const contexts: RequestContext[] = [];
   const handle = async (_: string, context: RequestContext): Promise<string> => {
     contexts.push(context);
-    await once(context.signal, 'abort');
+    await new Promise<void>((resolve) => {
+      context.signal.addEventListener('abort', resolve, { once: true });
+    });
     throw context.signal.reason;
   };
   return { contexts, handle };
@@ -256,7 +259,7 @@ test('the default time does not shorten a deadline that the client sets', async 
 
 test('the end of an answered call aborts nothing', async () => {
   const { start } = subject();
-  const signals: AbortSignal[] = [];
+  const signals: Cancellation[] = [];
 
   const { call, answered } = start(async (_, { signal }) => {
     signals.push(signal);

@@ -1,4 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { Key } from '../../src/domain/key.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
@@ -20,7 +21,7 @@ function startCatalog(lookupTimeoutMs = 1_000) {
   const lists: Read<readonly Key[]>[] = [];
   const ambiguous: string[] = [];
   const clock = { nowMs: 1_000 };
-  const read = <Result>(name: string, reads: Read<Result>[], signal: AbortSignal) =>
+  const read = <Result>(name: string, reads: Read<Result>[], signal: Cancellation) =>
     untilAborted(
       new Promise<Result>((resolve, reject) => {
         reads.push({

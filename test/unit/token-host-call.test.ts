@@ -11,6 +11,7 @@ function startCall(options: Partial<CallOptions> = {}) {
   const caller = new AbortController();
   const call = new Call(textFrame('call'), {
     repeatable: true,
+    macs: 1,
     limitMs: 1_000,
     signal: caller.signal,
     ...options,

@@ -152,7 +152,7 @@ class Scene {
     const caller = new AbortController();
     const outcomes: string[] = [];
     const repeatable = kind === 'repeatable';
-    const options = { repeatable, limitMs: 60_000, signal: caller.signal };
+    const options = { repeatable, macs: 1, limitMs: 60_000, signal: caller.signal };
     const answer = host
       ? this.dispatcher.submitTo(host, textFrame(text), options)
       : this.dispatcher.submit(textFrame(text), options);

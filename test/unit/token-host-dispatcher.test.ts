@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import { type CallOptions, HostLost } from '../../src/token-host/call.ts';
@@ -13,6 +14,7 @@ function startDispatcher(maxWaiting = 1_000) {
   onTestFinished(() => void dispatcher.close());
   const callOptions = (options: Partial<CallOptions>): CallOptions => ({
     repeatable: true,
+    macs: 1,
     limitMs: 60_000,
     signal: new AbortController().signal,
     ...options,
@@ -34,6 +36,9 @@ function startDispatcher(maxWaiting = 1_000) {
   };
   return { dispatcher, lost, submit, submitTo, addHost };
 }
+
+/** What SoftHSM takes for a MAC. */
+const FAST_MS = 0.01;
 
 function texts(count: number, prefix = 'call'): string[] {
   return Array.from({ length: count }, (_, number) => `${prefix} ${number}`);
@@ -103,19 +108,20 @@ describe('calls', () => {
     expect(one?.batches.at(-1)).toEqual(texts(2));
   });
 
-  test('travel at most 32 together', async () => {
+  test('travel at most 64 together', async () => {
     const { submit, addHost } = startDispatcher();
     for (const text of texts(70)) void submit(text);
 
     const host = addHost();
-    for (let batches = 0; batches < 3; batches++) {
+    for (const session of host.sessions) session.workedMs = FAST_MS;
+    for (let batches = 0; batches < 2; batches++) {
       await turn();
       await turn();
       host.answerAll();
     }
 
     const sizes = host.sessions[0]?.batches.map((batch) => batch.length);
-    expect(sizes).toEqual([32, 32, 6]);
+    expect(sizes).toEqual([64, 6]);
   });
 
   test('travel together as long as they have 256 KiB at the most, and one more', async () => {
@@ -161,6 +167,79 @@ describe('calls', () => {
     host.answerAll();
 
     expect(await call).toBe('call');
+  });
+});
+
+describe('on a token that makes a MAC in 0.01 ms', () => {
+  async function startFast(sessions: number) {
+    const { submit, addHost } = startDispatcher();
+    const host = addHost(sessions);
+    for (const session of host.sessions) session.workedMs = FAST_MS;
+    void submit('the first');
+    await turn();
+    host.answerAll();
+    await turn();
+    await turn();
+    return { submit, host };
+  }
+
+  test('calls of one turn go to one lane together', async () => {
+    const { submit, host } = await startFast(4);
+
+    for (const text of texts(32)) void submit(text);
+    await turn();
+
+    expect(host.sessions.map(({ pending }) => pending.length).sort()).toEqual([0, 0, 0, 32]);
+  });
+
+  test('calls wait for the lane that works', async () => {
+    const { submit, host } = await startFast(4);
+    void submit('working');
+    await turn();
+
+    for (const text of texts(3)) void submit(text);
+    await turn();
+
+    expect(host.pending).toEqual(['working']);
+  });
+
+  test('calls wait no longer than 5 ms for a lane from which nothing is heard', async () => {
+    const { submit, host } = await startFast(2);
+    void submit('hanging');
+    await turn();
+
+    void submit('waiting');
+    await pause(10);
+
+    expect([...host.pending].sort()).toEqual(['hanging', 'waiting']);
+  });
+
+  test('a call of unknown length goes to a free lane for itself', async () => {
+    const { submit, host } = await startFast(3);
+    void submit('working');
+    await turn();
+
+    void submit('a search', { macs: 0 });
+    for (const text of texts(2)) void submit(text);
+    await turn();
+
+    const pending = host.sessions.map((session) => session.pending.map(({ text }) => text));
+    expect(pending).toEqual(expect.arrayContaining([[], ['working'], ['a search']]));
+  });
+
+  test('no call travels behind one of unknown length', async () => {
+    const { submit, host } = await startFast(1);
+    for (const text of ['one', 'two']) void submit(text);
+    void submit('a search', { macs: 0 });
+    void submit('three');
+
+    for (let batches = 0; batches < 4; batches += 1) {
+      await turn();
+      await turn();
+      host.answerAll();
+    }
+
+    expect(host.sessions[0]?.batches.slice(1)).toEqual([['one', 'two'], ['a search'], ['three']]);
   });
 });
 

@@ -9,19 +9,22 @@ afterEach(() => void vi.useRealTimers());
 function startLane() {
   const session = new FakeSession();
   const events: string[] = [];
+  const worked: { readonly workedMs: number; readonly macs: number }[] = [];
   session.lane.attach({
     onIdle: () => events.push('idle'),
+    onWorked: (workedMs, macs) => worked.push({ workedMs, macs }),
     onLost: (reason) => events.push(`lost: ${reason.message}`),
   });
   const caller = new AbortController();
   const callOf = (text: string, options: Partial<CallOptions> = {}) =>
     new Call(textFrame(text), {
       repeatable: true,
+      macs: 1,
       limitMs: 1_000,
       signal: caller.signal,
       ...options,
     });
-  return { session, lane: session.lane, events, caller, callOf };
+  return { session, lane: session.lane, events, worked, caller, callOf };
 }
 
 /** An answer that no request asked for. */
