@@ -16,7 +16,7 @@ export function machineLines(machine: Machine): string {
 }
 
 /** The figures that any row has, in a line for each row under a line of titles. */
-function outcomeCells({ rows }: Pick<Outcome, 'rows'>): [string, ...string[]][] {
+export function outcomeCells({ rows }: Pick<Outcome, 'rows'>): [string, ...string[]][] {
   const figures = FIGURES.filter((figure) => rows.some((row) => row[figure] !== undefined));
   return [
     ['', ...figures.map(figureTitle)],
