@@ -13,6 +13,7 @@ const SETTLE_MS = 1_000;
 export const footprint: Scenario = {
   name: 'footprint',
   summary: 'the time from spawn to serving, and the memory of front and hosts',
+  chart: ['startMs', 'residentMiB', 'proportionalMiB'],
   run,
 };
 

@@ -28,6 +28,16 @@ export function describeMachine(): Machine {
   };
 }
 
+/** The same in two lines. */
+export function machineSummary(machine: Machine): [hardware: string, software: string] {
+  const { date, cores, cpu, kernel, node, softHsm, h2load, loadAverage } = machine;
+  const day = date.slice(0, 'YYYY-MM-DD'.length);
+  return [
+    `${day}, ${cores}-core ${cpu}, load average before ${loadAverage}`,
+    `Linux ${kernel}, Node.js ${node}, SoftHSM ${softHsm}, h2load ${h2load}`,
+  ];
+}
+
 function versionOf(program: string): string {
   return execFileSync(program, ['--version'], { encoding: 'utf8', timeout: 5_000 }).trim();
 }

@@ -3,7 +3,8 @@ import { type Arguments, HELP, readArguments, UsageError } from './arguments.ts'
 import { describeMachine } from './machine.ts';
 import { machineLines, outcomeJson, outcomeTable } from './report.ts';
 import { Resources } from './resources.ts';
-import type { Scenario } from './scenario.ts';
+import { ResultFiles } from './result-files.ts';
+import type { Outcome, Scenario } from './scenario.ts';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 64;
@@ -25,24 +26,38 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 
 async function main(): Promise<number> {
   const wanted = readArguments(process.argv.slice(2));
-  if (wanted) for (const scenario of wanted.scenarios) await measure(scenario, wanted);
+  if (wanted) await measureAll(wanted);
   else process.stdout.write(HELP);
   return 0;
 }
 
-async function measure(scenario: Scenario, { seconds, rounds, json }: Arguments): Promise<void> {
-  const { signal } = interrupted;
-  const machine = describeMachine();
-  console.log(`\n${scenario.name}: ${scenario.summary}\n\n${machineLines(machine)}\n`);
-  const resources = new Resources();
+async function measureAll(wanted: Arguments): Promise<void> {
+  const files = new ResultFiles(wanted);
+  const json: string[] = [];
   try {
-    const progress = (what: string) => {
-      signal.throwIfAborted();
-      console.error(`  ${what}`);
-    };
-    const outcome = await scenario.run({ seconds, rounds, signal, resources, progress });
-    console.log(`\n${outcomeTable(outcome)}`);
-    if (json) console.log(outcomeJson(scenario.name, machine, outcome));
+    for (const scenario of wanted.scenarios) {
+      const machine = describeMachine();
+      console.log(`\n${scenario.name}: ${scenario.summary}\n\n${machineLines(machine)}\n`);
+      const outcome = await measure(scenario, wanted);
+      console.log(`\n${outcomeTable(outcome)}`);
+      files.write(scenario, machine, outcome);
+      json.push(outcomeJson(scenario.name, machine, outcome));
+    }
+  } finally {
+    // The last lines, also of a benchmark that is ended early.
+    if (wanted.json) for (const line of json) console.log(line);
+  }
+}
+
+async function measure(scenario: Scenario, { seconds, rounds }: Arguments): Promise<Outcome> {
+  const { signal } = interrupted;
+  const resources = new Resources();
+  const progress = (what: string) => {
+    signal.throwIfAborted();
+    console.error(`  ${what}`);
+  };
+  try {
+    return await scenario.run({ seconds, rounds, signal, resources, progress });
   } finally {
     await resources.release();
   }

@@ -1,21 +1,35 @@
 import { readFileSync } from 'node:fs';
 
-/** Linux counts processor time in these for every architecture. */
-const TICKS_PER_SECOND = 100;
+/** Linux counts processor time in hundredths of a second on every architecture. */
+const US_PER_TICK = 10_000;
 
 const KIB_PER_MIB = 1_024;
 
-/** The processor time that processes have used so far, all their threads together. */
-export function cpuSeconds(pids: readonly number[]): number {
-  return (
-    pids.reduce((sum, pid) => sum + cpuTicks(readFileSync(`/proc/${pid}/stat`, 'utf8')), 0) /
-    TICKS_PER_SECOND
-  );
+/**
+ * Begins to measure the processor time of groups of processes, all their threads together.
+ *
+ * @returns tells how much each group has used since, in us for each of so many operations
+ */
+export function meterCpu<Group extends string>(
+  groups: Readonly<Record<Group, readonly number[]>>,
+): (operations: number) => Record<Group, number> {
+  const names = Object.keys(groups) as Group[];
+  const before = names.map((name) => cpuUs(groups[name]));
+  return (operations) => {
+    const used = names.map((name, index) => cpuUs(groups[name]) - (before[index] ?? 0));
+    const perOperation = names.map((name, index) => [name, (used[index] ?? 0) / operations]);
+    return Object.fromEntries(perOperation);
+  };
 }
 
 export function memoryOf(pid: number): { residentMiB: number; proportionalMiB: number } {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   return { residentMiB: mib(rollup, 'Rss'), proportionalMiB: mib(rollup, 'Pss') };
+}
+
+function cpuUs(pids: readonly number[]): number {
+  const ticks = pids.map((pid) => cpuTicks(readFileSync(`/proc/${pid}/stat`, 'utf8')));
+  return ticks.reduce((sum, used) => sum + used, 0) * US_PER_TICK;
 }
 
 /** @param stat as proc(5) describes /proc/PID/stat: utime and stime are its fields 14 and 15 */

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Ends something that was started; doing so twice does no harm. */
@@ -11,6 +14,13 @@ export class Resources {
 
   add(release: Release): void {
     this.#releases.push(release);
+  }
+
+  /** Makes a folder that goes with everything in it. */
+  temporaryFolder(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'sigild-bench-'));
+    this.add(() => rmSync(folder, { recursive: true }));
+    return folder;
   }
 
   /** Ends everything, the youngest first, each within 20 s. What cannot be ended is told of. */

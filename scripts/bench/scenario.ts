@@ -10,7 +10,9 @@ export interface Row {
   readonly p50Ms?: number;
   readonly p99Ms?: number;
   readonly p999Ms?: number;
-  /** Processor time of the process that clients talk to, for one operation. */
+  /** Processor time of the client's process, for one operation. */
+  readonly clientCpuUs?: number;
+  /** That of the process that clients talk to. */
   readonly serverCpuUs?: number;
   /** That of the token hosts together. */
   readonly hostsCpuUs?: number;
@@ -20,6 +22,9 @@ export interface Row {
   /** The same with what is shared divided among those who share it. */
   readonly proportionalMiB?: number;
 }
+
+/** What a row can have a number for. */
+export type Figure = Exclude<keyof Row, 'name'>;
 
 export interface Outcome {
   readonly rows: readonly Row[];
@@ -45,5 +50,7 @@ export interface Scenario {
   readonly name: string;
   /** For the help, in one line. */
   readonly summary: string;
+  /** What its chart shows; operations per second when absent. */
+  readonly chart?: readonly Figure[];
   readonly run: (context: Context) => Promise<Outcome>;
 }

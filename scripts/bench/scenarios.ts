@@ -1,7 +1,8 @@
 import { footprint } from './footprint.ts';
 import { latency } from './latency.ts';
+import { pipeline } from './pipeline.ts';
 import type { Scenario } from './scenario.ts';
 import { unary } from './unary.ts';
 
 /** Everything that can be measured, in the order in which it is. */
-export const SCENARIOS: readonly Scenario[] = [unary, latency, footprint];
+export const SCENARIOS: readonly Scenario[] = [unary, pipeline, latency, footprint];

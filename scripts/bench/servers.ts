@@ -1,14 +1,10 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { type Daemon, startDaemon } from '../../test/support/daemon.ts';
 import { hostPids } from '../../test/support/host-pids.ts';
 import { createSoftHsm, type SoftHsm } from '../../test/support/softhsm.ts';
 import { until } from '../../test/support/wait.ts';
 import type { Resources } from './resources.ts';
+import { startProgram } from './start-program.ts';
 
 /** A server that is measured, in a process of its own. */
 export interface MeasuredServer {
@@ -26,7 +22,6 @@ export interface MeasuredServer {
 const HOSTS = 2;
 
 const STOP_LIMIT_MS = 15_000;
-const START_LIMIT_MS = 10_000;
 
 /** A token for the daemon, in a folder of its own. */
 export function createToken(resources: Resources): SoftHsm {
@@ -35,9 +30,17 @@ export function createToken(resources: Resources): SoftHsm {
   return softHsm;
 }
 
-/** Starts the built daemon on a token of its own and waits until all of its hosts are there. */
-export async function startSigild(name: string, resources: Resources): Promise<MeasuredServer> {
-  const daemon = await startBuiltDaemon(createToken(resources), resources);
+/**
+ * Starts the built daemon and waits until all of its hosts are there.
+ *
+ * @param softHsm a token of its own when absent
+ */
+export async function startSigild(
+  name: string,
+  resources: Resources,
+  softHsm = createToken(resources),
+): Promise<MeasuredServer> {
+  const daemon = await startBuiltDaemon(softHsm, resources);
   await until(() => hostPids(daemon).length === HOSTS && writerPid(daemon) !== undefined);
   const [unix = '', tcp = ''] = daemon.addresses;
   const hosts = [
@@ -70,21 +73,11 @@ export async function startEmpty(
   kind: 'server' | 'service',
   resources: Resources,
 ): Promise<MeasuredServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'sigild-bench-'));
-  resources.add(() => rmSync(folder, { recursive: true }));
   const program = join(import.meta.dirname, 'empty-server.js');
-  const child = spawn(process.execPath, [program, kind, join(folder, 'socket')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const exited = once(child, 'exit');
-  resources.add(() => {
-    child.kill('SIGKILL');
-    return exited;
-  });
-  const signal = AbortSignal.timeout(START_LIMIT_MS);
-  const [line] = await once(createInterface(child.stdout), 'line', { signal });
-  const [unix, tcp] = JSON.parse(String(line));
-  return { name: `empty-${kind}`, unix, tcp, pid: known(child.pid), hosts: [] };
+  const socket = join(resources.temporaryFolder(), 'socket');
+  const { pid, line } = await startProgram([process.execPath, program, kind, socket], resources);
+  const [unix, tcp] = JSON.parse(line);
+  return { name: `empty-${kind}`, unix, tcp, pid, hosts: [] };
 }
 
 function writerPid({ logLines }: Daemon): number | undefined {

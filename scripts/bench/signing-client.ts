@@ -8,6 +8,13 @@ import type { MeasuredServer } from './servers.ts';
 const KEY = 'bench';
 const DATA_BYTES = 256;
 
+/** Data and the MAC that a server makes of it with a key. */
+export interface SignedMessage {
+  readonly key: string;
+  readonly data: Uint8Array;
+  readonly mac: Uint8Array;
+}
+
 /** A caller of Sign over a server's unix socket, always with the same key and data. */
 export class SigningClient {
   readonly #client: TestClient;
@@ -38,6 +45,11 @@ export class SigningClient {
 
   sign(): Promise<SignResponse__Output> {
     return this.#client.sign(this.#request);
+  }
+
+  async signedMessage(): Promise<SignedMessage> {
+    const { signature = Buffer.alloc(0) } = await this.sign();
+    return { ...this.#request, mac: signature };
   }
 
   /** @throws {Error} when what the server signs is not what it verifies, or it verifies anything */

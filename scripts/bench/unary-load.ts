@@ -1,8 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { type Load, type LoadSample, makeCalls } from './h2load.ts';
-import { cpuSeconds } from './process-figures.ts';
+import { meterCpu } from './process-figures.ts';
 import type { Sample } from './rounds.ts';
 import type { Context } from './scenario.ts';
 import type { MeasuredServer } from './servers.ts';
@@ -39,14 +36,12 @@ export class UnaryLoad {
     context: Context,
   ): Promise<UnaryLoad> {
     context.progress(`warming up: ${server.name}`);
-    const folder = mkdtempSync(join(tmpdir(), 'sigild-bench-'));
-    context.resources.add(() => rmSync(folder, { recursive: true }));
     const load = new UnaryLoad(server, context, {
       address: server.tcp,
       path: '/sigild.v1.SigningService/Sign',
       request: client.request,
       answerBytes: await client.answerBytes(),
-      folder,
+      folder: context.resources.temporaryFolder(),
     });
     for (const calls of WARM_UP_CALLS) await load.#makeCalls(calls);
     return load;
@@ -58,17 +53,13 @@ export class UnaryLoad {
    * @throws {Error} when one fails
    */
   async run(): Promise<Sample> {
-    const pids = [this.#server.pid];
-    const hostPids = this.#server.hosts.map(({ pid }) => pid);
     const calls = Math.max(LEAST_CALLS, Math.round(this.#opsPerSecond * this.#context.seconds));
-    const before = { server: cpuSeconds(pids), hosts: cpuSeconds(hostPids) };
+    const cpuTime = meterCpu({
+      serverCpuUs: [this.#server.pid],
+      hostsCpuUs: this.#server.hosts.map(({ pid }) => pid),
+    });
     const sample = await this.#makeCalls(calls);
-    const perCallUs = 1e6 / calls;
-    return {
-      ...sample,
-      serverCpuUs: (cpuSeconds(pids) - before.server) * perCallUs,
-      hostsCpuUs: (cpuSeconds(hostPids) - before.hosts) * perCallUs,
-    };
+    return { ...sample, ...cpuTime(calls) };
   }
 
   async #makeCalls(calls: number): Promise<LoadSample> {

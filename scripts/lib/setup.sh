@@ -46,6 +46,7 @@ is_there() {
     python3-grpcio) /usr/bin/python3 -c 'import grpc' ;;
     python3-protobuf) /usr/bin/python3 -c 'import google.protobuf' ;;
     protobuf-compiler-grpc) command -v protoc && command -v grpc_python_plugin ;;
+    libc6-dev) echo '#include <stdio.h>' | gcc -E - ;;
     nghttp2-client) command -v h2load ;;
     nginx-light) command -v nginx || test -x /usr/sbin/nginx ;;
     systemd) command -v systemd-analyze ;;

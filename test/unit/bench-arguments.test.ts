@@ -3,7 +3,14 @@ import { readArguments, UsageError } from '../../scripts/bench/arguments.ts';
 import { SCENARIOS } from '../../scripts/bench/scenarios.ts';
 
 test('measures everything unless told otherwise', () => {
-  expect(readArguments([])).toEqual({ scenarios: SCENARIOS, seconds: 5, rounds: 5, json: false });
+  expect(readArguments([])).toEqual({
+    scenarios: SCENARIOS,
+    seconds: 5,
+    rounds: 5,
+    json: false,
+    charts: undefined,
+    readme: undefined,
+  });
 });
 
 test('measures what is named, in that order', () => {
@@ -13,6 +20,12 @@ test('measures what is named, in that order', () => {
   expect(wanted).toMatchObject({ seconds: 2, rounds: 3, json: true });
 });
 
+test('puts outcomes where it is told to', () => {
+  const wanted = readArguments(['--charts', 'charts', '--readme=README.md']);
+
+  expect(wanted).toMatchObject({ charts: 'charts', readme: 'README.md' });
+});
+
 test('measures nothing when the help is asked for', () => {
   expect(readArguments(['--help'])).toBeUndefined();
 });
@@ -20,6 +33,9 @@ test('measures nothing when the help is asked for', () => {
 test.each([
   [['nothing-like-this']],
   [['--unknown']],
+  [['--charts']],
+  [['--charts', '']],
+  [['--readme=']],
   [['--seconds', '0']],
   [['--seconds', '121']],
   [['--rounds', '1.5']],

@@ -1,16 +1,6 @@
 import { expect, test } from 'vitest';
 import { outcomeJson, outcomeTable } from '../../scripts/bench/report.ts';
-
-const MACHINE = {
-  date: '2026-01-01T00:00:00.000Z',
-  cores: 2,
-  cpu: 'a processor',
-  kernel: '6.1',
-  node: '20.0.0',
-  softHsm: '2.6.1',
-  h2load: '1.52.0',
-  loadAverage: 0.5,
-};
+import { MACHINE } from '../support/bench-machine.ts';
 
 const OUTCOME = {
   rows: [
@@ -22,9 +12,9 @@ const OUTCOME = {
 
 test('a table has the figures that any row has, in columns', () => {
   expect(outcomeTable(OUTCOME).split('\n')).toEqual([
-    '              ops/s  p50 ms  p99 ms',
-    'unary           900   1.235  20.000',
-    'empty-server  12000   0.500',
+    '               ops/s  p50 ms  p99 ms',
+    'unary            900   1.235  20.000',
+    'empty-server  12,000   0.500',
     'unary/empty-server = 0.075',
   ]);
 });

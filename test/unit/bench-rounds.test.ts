@@ -55,6 +55,35 @@ test('compares the first subject with the others', async () => {
   expect(ratios).toEqual({ 'ours/reference': 0.8, 'ours/slow': 2 });
 });
 
+test('compares with the fastest of several ways to do one thing', async () => {
+  const speeds = new Map([
+    ['ours', [90, 80, 70]],
+    ['1 thread', [100, 100, 100]],
+    // In one round, this was faster.
+    ['4 threads', [900, 50, 50]],
+    ['another', [10, 10, 10]],
+  ]);
+  const ways = [
+    { name: '4 threads', wayOf: 'reference' },
+    { name: '1 thread', wayOf: 'reference' },
+  ];
+
+  const { rows, ratios } = await compareInTurns(
+    [OURS, ...ways, { name: 'another' }],
+    context(3),
+    async ({ name }) => sample(speeds.get(name)?.shift() ?? 0),
+  );
+
+  expect(ratios).toEqual({ 'ours/reference': 0.8, 'ours/another': 8 });
+  expect(rows.map(({ name }) => name)).toEqual(['ours', '4 threads', '1 thread', 'another']);
+});
+
+test('says nothing of what was not measured', async () => {
+  const { rows } = await compareInTurns([OURS], context(1), async () => ({ opsPerSecond: 5 }));
+
+  expect(rows).toEqual([{ name: 'ours', opsPerSecond: 5, minOpsPerSecond: 5, maxOpsPerSecond: 5 }]);
+});
+
 test('measures nothing more once it is to end', async () => {
   const end = new AbortController();
   let measured = 0;

@@ -1,0 +1,58 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { signForSeconds } from '../../scripts/bench/callers.ts';
+
+const MAC = Uint8Array.of(1, 2, 3);
+
+const calls = { callers: 3, seconds: 0.02, signal: new AbortController().signal };
+
+test('counts the answers that all callers had, one call of each at a time', async () => {
+  let made = 0;
+  let open = 0;
+  let mostOpen = 0;
+  const sign = async () => {
+    made += 1;
+    open += 1;
+    mostOpen = Math.max(mostOpen, open);
+    await nextTurn();
+    open -= 1;
+    return { signature: MAC };
+  };
+
+  const { answers, sample } = await signForSeconds({ sign, mac: MAC }, calls);
+
+  expect({ answers, open, mostOpen }).toEqual({ answers: made, open: 0, mostOpen: calls.callers });
+  expect(Object.keys(sample)).toEqual(['opsPerSecond', 'p50Ms', 'p99Ms', 'p999Ms']);
+});
+
+test.each([
+  ['another MAC', Uint8Array.of(1, 2, 4)],
+  ['a longer one', Uint8Array.of(1, 2, 3, 4)],
+  ['none', undefined],
+])('ends with an error when an answer has %s', async (_, signature) => {
+  let made = 0;
+  const sign = async () => {
+    made += 1;
+    return { signature: made === 5 ? signature : MAC };
+  };
+
+  await expect(signForSeconds({ sign, mac: MAC }, calls)).rejects.toThrow('a MAC is wrong');
+});
+
+test('ends with the error of a call', async () => {
+  const sign = () => Promise.reject(new Error('refused'));
+
+  await expect(signForSeconds({ sign, mac: MAC }, calls)).rejects.toThrow('refused');
+});
+
+test('ends early when it is to end', async () => {
+  const end = new AbortController();
+  const sign = async () => {
+    end.abort(new Error('ended'));
+    return { signature: MAC };
+  };
+
+  const signing = signForSeconds({ sign, mac: MAC }, { ...calls, seconds: 60, signal: end.signal });
+
+  await expect(signing).rejects.toThrow('ended');
+});
