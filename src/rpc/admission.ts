@@ -13,7 +13,7 @@ export interface AdmissionLimits {
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
-  readonly #inFlight = new Map<string, number>();
+  readonly #inFlight = new Map<string, { requests: number }>();
   #total = 0;
 
   constructor(limits: AdmissionLimits) {
@@ -30,18 +30,21 @@ export class Admission {
    * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED
    */
   enter(client: string): void {
-    const own = this.#inFlight.get(client) ?? 0;
-    if (own >= this.#limits.maxInFlightPerClient) throw clientSaturated(own);
+    const own = this.#inFlight.get(client);
+    if (own && own.requests >= this.#limits.maxInFlightPerClient) {
+      throw clientSaturated(own.requests);
+    }
     if (this.#total >= this.#limits.maxInFlight) throw saturated(this.#total);
-    this.#inFlight.set(client, own + 1);
+    if (own) own.requests += 1;
+    else this.#inFlight.set(client, { requests: 1 });
     this.#total += 1;
   }
 
   leave(client: string): void {
     const own = this.#inFlight.get(client);
     if (own === undefined) throw new Error('a request left that had not entered');
-    if (own > 1) this.#inFlight.set(client, own - 1);
-    else this.#inFlight.delete(client);
+    own.requests -= 1;
+    if (own.requests === 0) this.#inFlight.delete(client);
     this.#total -= 1;
   }
 }

@@ -55,13 +55,14 @@ export async function perform<Response>(
 ): Promise<Outcome<Response>> {
   const startedAtMs = performance.now();
   const requestNumber = nextRequestNumber++;
-  const outcome = await admitted(admission, caller, signal, work).then(
-    (response) => ({ response, failure: undefined }),
-    (error: unknown) => ({
-      response: undefined,
-      failure: asSigildError(error, method, requestNumber, observer),
-    }),
-  );
+  let outcome: Outcome<Response>;
+  try {
+    const response = await admitted(admission, caller, signal, work);
+    outcome = { response, failure: undefined };
+  } catch (error) {
+    const failure = asSigildError(error, method, requestNumber, observer);
+    outcome = { response: undefined, failure };
+  }
   observer.onRequest?.({
     requestId: requestId(requestNumber),
     method,

@@ -160,8 +160,8 @@ export class HostedToken implements Token {
   ): Promise<readonly Uint8Array[]> {
     const resultBytes = batch.length * ALGORITHMS[version.algorithm].macBytes;
     const frame = encodeSign(version, batch);
-    const result = await this.#proven(frame, [version], batch.length, resultBytes, signal);
-    return decodeMacs(result, batch.length);
+    const answer = await this.#proven(frame, [version], batch.length, resultBytes, signal);
+    return decodeMacs(decodeResult(answer), batch.length);
   }
 
   async verify(
@@ -171,8 +171,8 @@ export class HostedToken implements Token {
   ): Promise<readonly (KeyVersion | undefined)[]> {
     const macs = batch.length * versions.length;
     const frame = encodeVerify(versions, batch);
-    const result = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
-    return decodeIndexes(result).map((index) => versions[index]);
+    const answer = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
+    return decodeIndexes(decodeResult(answer)).map((index) => versions[index]);
   }
 
   /**
@@ -231,7 +231,7 @@ export class HostedToken implements Token {
    * @param macs how many the token has to make at the most
    * @param resultBytes the length of a result that can be right
    */
-  async #proven(
+  #proven(
     frame: Buffer,
     versions: readonly KeyVersion[],
     macs: number,
@@ -246,6 +246,6 @@ export class HostedToken implements Token {
     };
     const limitMs = this.#callTimeoutMs * Math.ceil(macs / MACS_PER_LIMIT);
     const options = { repeatable: true, macs, limitMs, signal, check };
-    return decodeResult(await this.#dispatcher.submit(frame, options));
+    return this.#dispatcher.submit(frame, options);
   }
 }
