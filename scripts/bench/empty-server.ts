@@ -74,7 +74,12 @@ async function startService(unixSocket: string): Promise<string[]> {
     },
     keys: { createKey: none, getKey: none, listKeys: none },
     health: new Health(),
-    limits: { maxDataBytes: 1_048_576, maxInFlight: 4_096, maxInFlightPerClient: 2_048 },
+    limits: {
+      maxDataBytes: 1_048_576,
+      maxInFlight: 4_096,
+      maxInFlightPerClient: 2_048,
+      maxStreamsPerClient: 64,
+    },
     defaultDeadlineMs: 5_000,
     observer: { onRequest: undefined, onDefect: (error) => console.error(error) },
     onRefusal: (refusal) => console.error(refusal),

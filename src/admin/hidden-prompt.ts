@@ -18,10 +18,13 @@ export class HiddenPrompt {
   readonly #input: ReadStream;
   readonly #characters: AsyncIterator<string, void>;
 
-  /** @throws {CommandFailure} USAGE where there is no terminal */
-  constructor() {
-    this.#output = openTerminal('w');
-    this.#input = new ReadStream(openTerminal('r'));
+  /**
+   * @param elsewhere tells the user how to give a PIN without a terminal
+   * @throws {CommandFailure} USAGE where there is no terminal
+   */
+  constructor(elsewhere: string) {
+    this.#output = openTerminal('w', elsewhere);
+    this.#input = new ReadStream(openTerminal('r', elsewhere));
     this.#input.setEncoding('utf8');
     // Also hands Ctrl-C to this class: the terminal shall not stay without echo.
     this.#input.setRawMode(true);
@@ -81,12 +84,12 @@ async function* charactersOf(input: AsyncIterable<string>): AsyncGenerator<strin
   }
 }
 
-function openTerminal(flags: string): number {
+function openTerminal(flags: string, elsewhere: string): number {
   try {
     return openSync(TERMINAL, flags);
   } catch (error) {
     throw new CommandFailure('USAGE', 'no PIN, and no terminal to ask for it', {
-      nextStep: 'give PINs by --so-pin-file and --pin-file, or by --so-pin-fd and --pin-fd',
+      nextStep: elsewhere,
       cause: error,
     });
   }

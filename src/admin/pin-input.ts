@@ -10,6 +10,10 @@ const MAX_PIN_BYTES = 1_024;
 
 const NEWLINE = 0x0a;
 
+const NEW_PINS_ELSEWHERE =
+  'give PINs by --so-pin-file and --pin-file, or by --so-pin-fd and --pin-fd';
+const USER_PIN_ELSEWHERE = 'give the PIN by --pin-file or --pin-fd';
+
 /** Where a PIN comes from: a file, else a file descriptor, else the terminal. */
 export interface PinInput {
   /** What the PIN is, for prompts and messages. */
@@ -26,9 +30,24 @@ export interface PinInput {
  * @throws {StartFailure} configuration, for a PIN file
  */
 export async function readNewPins(so: PinInput, user: PinInput): Promise<NewPins> {
-  const prompt = isAsked(so) || isAsked(user) ? new HiddenPrompt() : undefined;
+  const prompt = isAsked(so) || isAsked(user) ? new HiddenPrompt(NEW_PINS_ELSEWHERE) : undefined;
+  const read = (input: PinInput) => readFrom(input, () => askTwice(input.name, prompt));
   try {
-    return { so: await readNewPin(so, prompt), user: await readNewPin(user, prompt) };
+    return { so: await read(so), user: await read(user) };
+  } finally {
+    prompt?.close();
+  }
+}
+
+/**
+ * Reads the user PIN of a token. The terminal is asked once.
+ *
+ * @throws as {@link readNewPins}
+ */
+export async function readUserPin(user: PinInput): Promise<string> {
+  const prompt = isAsked(user) ? new HiddenPrompt(USER_PIN_ELSEWHERE) : undefined;
+  try {
+    return await readFrom(user, async () => (await prompt?.ask('User PIN: ')) ?? '');
   } finally {
     prompt?.close();
   }
@@ -38,12 +57,9 @@ function isAsked({ file, fd }: PinInput): boolean {
   return file === undefined && fd === undefined;
 }
 
-async function readNewPin(
-  { name, file, fd }: PinInput,
-  prompt: HiddenPrompt | undefined,
-): Promise<string> {
+async function readFrom({ name, file, fd }: PinInput, ask: () => Promise<string>): Promise<string> {
   if (file !== undefined) return readPin({ file, credential: false });
-  const pin = fd === undefined ? await askTwice(name, prompt) : readLine(name, fd);
+  const pin = fd === undefined ? await ask() : readLine(name, fd);
   if (pin !== '') return pin;
   throw new CommandFailure('CONFIGURATION', `the ${name} is empty`);
 }

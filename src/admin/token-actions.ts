@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import { type TokenModule, withModule } from '../pkcs11/module.ts';
-import { describeToken, summarizeToken } from '../pkcs11/token-report.ts';
+import { describeToken, measureWarmKeys, summarizeToken } from '../pkcs11/token-report.ts';
 import { presentTokens, selectToken } from '../pkcs11/token-selection.ts';
 import type { CommandResult } from './invocation.ts';
-import { readNewPins } from './pin-input.ts';
+import { readNewPins, readUserPin } from './pin-input.ts';
 import {
   type NewTokenDocument,
   newTokenText,
@@ -26,6 +26,9 @@ export interface InfoOptions {
   readonly module: string;
   readonly label: string;
   readonly serial?: string;
+  readonly login?: boolean;
+  readonly pinFile?: string;
+  readonly pinFd?: number;
 }
 
 /** `token init`. The token is looked at before anybody is asked for a PIN. */
@@ -55,12 +58,27 @@ export async function listTokens(module: string): Promise<CommandResult> {
   return { document: { tokens }, text: tokenListText(tokens) };
 }
 
-/** `token info` */
-export async function showToken({ module, label, serial }: InfoOptions): Promise<CommandResult> {
-  const document = await onModule(module, (loaded) =>
-    describeToken(selectToken(loaded, { label, serial })),
-  );
+const NOT_MEASURED = {
+  inUse: undefined,
+  why: 'measuring needs a login: give --pin-file, --pin-fd or --login',
+};
+
+/** `token info`. The token is looked at before anybody is asked for its PIN. */
+export async function showToken(options: InfoOptions): Promise<CommandResult> {
+  const { module, label, serial } = options;
+  const document = await onModule(module, async (loaded) => {
+    const token = selectToken(loaded, { label, serial });
+    const details = describeToken(token);
+    const pin = await givenPin(options);
+    return { ...details, warmKeys: pin === undefined ? NOT_MEASURED : measureWarmKeys(token, pin) };
+  });
   return { document, text: tokenDetailsText(document) };
+}
+
+/** @returns undefined where no login is asked for */
+async function givenPin({ login = false, pinFile, pinFd }: InfoOptions) {
+  if (!login && pinFile === undefined && pinFd === undefined) return undefined;
+  return readUserPin({ name: 'user PIN', file: pinFile, fd: pinFd });
 }
 
 /** @throws {CommandFailure} also for what the module or the token refuses */

@@ -14,6 +14,12 @@ const INIT_DESCRIPTION =
   'A PIN comes from a file that nobody else may read, from a file descriptor (one line; the SO ' +
   'PIN first where both come from one descriptor), or else from a hidden prompt on the terminal.';
 
+const INFO_DESCRIPTION =
+  "show a token's state, its limits and what it can do for sigild\n\n" +
+  'With the user PIN, which is tried once, it also measures whether copies of keys (warm keys) sign ' +
+  'faster than the keys themselves, as a daemon does that is configured with warmKeys: auto. ' +
+  'Nothing is changed on the token.';
+
 /** The commands that talk to the PKCS#11 module; no others load it. */
 export function addTokenCommands(program: Command, invocation: Invocation): void {
   const token = addGroup(
@@ -63,15 +69,19 @@ function addList(token: Command, invocation: Invocation): void {
 }
 
 function addInfo(token: Command, invocation: Invocation): void {
-  addCommand(
-    token,
-    'info',
-    "show a token's state, its limits and what it can do for sigild; needs no PIN",
-    [INFO, `${INFO} -o json`],
-  )
+  addCommand(token, 'info', INFO_DESCRIPTION, [
+    INFO,
+    `${INFO} -o json`,
+    `${INFO} --pin-file pin`,
+    `${INFO} --login   # asks for the user PIN`,
+  ])
+    .summary('show a token, and what it can do for sigild')
     .requiredOption('--module <path>', 'the PKCS#11 library')
     .requiredOption('--label <label>', "the token's label")
     .option('--serial <serial>', "the token's serial number, where several have one label")
+    .option('--login', 'log in, with a PIN from the terminal unless an option names another place')
+    .option('--pin-file <file>', 'file with the user PIN, mode 0600')
+    .addOption(fdOption('--pin-fd <n>', 'descriptor to read the user PIN from', 'pinFile'))
     .action(
       printing(invocation, async (options: InfoOptions) => {
         const { showToken } = await import('./token-actions.ts');

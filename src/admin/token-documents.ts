@@ -1,4 +1,4 @@
-import type { TokenDetails, TokenSummary } from '../pkcs11/token-report.ts';
+import type { TokenDetails, TokenSummary, WarmKeysReport } from '../pkcs11/token-report.ts';
 import { columns, fields, yesNo } from './layout.ts';
 
 /** `token init -o json` */
@@ -9,6 +9,11 @@ export interface NewTokenDocument {
   readonly module: string;
   /** Absent where the user PIN came from elsewhere. */
   readonly pinFile: string | undefined;
+}
+
+/** `token info -o json` */
+export interface TokenInfoDocument extends TokenDetails {
+  readonly warmKeys: WarmKeysReport;
 }
 
 const UNREPORTED = '-';
@@ -47,9 +52,9 @@ export function tokenListText(tokens: readonly TokenSummary[]): string {
   );
 }
 
-/** Of `token info`, whose JSON document is the same token as it is. */
-export function tokenDetailsText(token: TokenDetails): string {
-  const { sessions, memory } = token;
+/** Of `token info`, whose JSON document is the same as it is. */
+export function tokenDetailsText(token: TokenInfoDocument): string {
+  const { sessions, memory, warmKeys } = token;
   const details = fields({
     label: token.label,
     serial: token.serial,
@@ -64,6 +69,7 @@ export function tokenDetailsText(token: TokenDetails): string {
     'read-write sessions': sessionsText(sessions.openReadWrite, sessions.maxReadWrite),
     'public memory': memoryText(memory.publicFreeBytes, memory.publicTotalBytes),
     'private memory': memoryText(memory.privateFreeBytes, memory.privateTotalBytes),
+    'warm keys': warmKeysText(warmKeys),
   });
   return `${details}\n${algorithmsText(token)}`;
 }
@@ -90,6 +96,11 @@ function userPinText(token: TokenSummary): string {
   if (token.userPinFinalTry) return 'final try';
   if (token.userPinCountLow) return 'count low';
   return token.userPinSet ? 'set' : 'not set';
+}
+
+function warmKeysText({ inUse, why }: WarmKeysReport): string {
+  if (inUse === undefined) return `not measured (${why})`;
+  return `${inUse ? 'on' : 'off'} (${why})`;
 }
 
 function sessionsText(open: number | undefined, max: number | undefined): string {

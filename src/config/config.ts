@@ -28,6 +28,8 @@ export interface Config {
     readonly maxWaiting: number;
     readonly maxInFlight: number;
     readonly maxInFlightPerClient: number;
+    /** Pipeline streams that one client has open. */
+    readonly maxStreamsPerClient: number;
     /** For requests whose client sets no deadline. */
     readonly defaultDeadlineMs: number;
   };

@@ -47,6 +47,7 @@ const settings = {
     maxWaiting: integer(1, 65_536).default(1_024),
     maxInFlight: integer(1, 65_536).default(4_096),
     maxInFlightPerClient: integer(1, 65_536).default(2_048),
+    maxStreamsPerClient: integer(1, 65_536).default(64),
     defaultDeadlineMs: integer(10, 600_000).default(5_000),
   }),
   health: section({

@@ -1,5 +1,6 @@
 import pkcs11js from 'pkcs11js';
 import type { AdoptRule } from '../domain/token-options.ts';
+import { KeyLocations } from './key-locations.ts';
 import { TokenSession } from './token-session.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 
@@ -10,6 +11,8 @@ export interface JoiningOptions {
   readonly slot: Uint8Array;
   readonly adopt: readonly AdoptRule[];
   readonly canaryMac: Uint8Array;
+  /** The memory of the process's {@link KeyLocations}. */
+  readonly locations: SharedArrayBuffer;
   readonly warmKeys: WarmKeysOptions | undefined;
 }
 
@@ -19,6 +22,7 @@ export function joinToken({
   slot,
   adopt,
   canaryMac,
+  locations,
   warmKeys,
 }: JoiningOptions): TokenSession {
   const lib = new pkcs11js.PKCS11();
@@ -27,6 +31,7 @@ export function joinToken({
     slot: { lib, handle: Buffer.from(slot) },
     adopt,
     canaryMac: Buffer.from(canaryMac),
+    locations: new KeyLocations(locations),
     warmKeys,
   });
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
 import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
-import { isKeyName, type KeyVersion, versionName } from '../domain/key.ts';
+import { isKeyName, type KeyVersion, type VersionRef, versionName } from '../domain/key.ts';
 import { maySign, stateOf } from '../domain/key-state.ts';
 import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
@@ -21,9 +21,10 @@ export interface KeyObject {
 
 const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
 
+const NAME_TYPES = [pkcs11js.CKA_LABEL, pkcs11js.CKA_ID];
+
 const READ_TYPES = [
-  pkcs11js.CKA_LABEL,
-  pkcs11js.CKA_ID,
+  ...NAME_TYPES,
   pkcs11js.CKA_KEY_TYPE,
   pkcs11js.CKA_ALLOWED_MECHANISMS,
   pkcs11js.CKA_SIGN,
@@ -46,12 +47,17 @@ export class KeyObjects {
 
   /** Every served key on the token. @throws {CryptokiError} */
   all(session: Session): KeyObject[] {
-    return this.readEach(session, findObjects(session, secretKeys()));
+    return this.readEach(session, this.handles(session));
   }
 
   /** The served keys of one name. @throws {CryptokiError} */
   named(session: Session, name: string): KeyObject[] {
     return this.readEach(session, this.handlesNamed(session, name));
+  }
+
+  /** Every secret key, served or not. @throws {CryptokiError} */
+  handles(session: Session): Handle[] {
+    return findObjects(session, secretKeys());
   }
 
   /** Every secret key of one name, served or not. @throws {CryptokiError} */
@@ -62,6 +68,19 @@ export class KeyObjects {
   /** The algorithm that the rules give a key of this name. */
   adoptedAlgorithm(name: string): Algorithm | undefined {
     return this.#rules.find((rule) => rule.matches(name))?.algorithm;
+  }
+
+  /**
+   * Which version an object is, if sigild serves it.
+   *
+   * @returns undefined for an object that can be no key of sigild, or has gone
+   * @throws {CryptokiError}
+   */
+  readName(session: Session, handle: Handle): VersionRef | undefined {
+    const attributes = ifPresent(() => this.#reader.read(session, handle, NAME_TYPES));
+    const key = attributes?.text(pkcs11js.CKA_LABEL);
+    if (key === undefined || !isKeyName(key)) return undefined;
+    return { key, id: identity(key, attributes?.bytes(pkcs11js.CKA_ID)).id };
   }
 
   /** @returns undefined for an object that sigild does not serve @throws {CryptokiError} */
@@ -78,7 +97,7 @@ export class KeyObjects {
         sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
         verify: attributes.flag(pkcs11js.CKA_VERIFY) ?? false,
       }),
-      ...identity(key, attributes.bytes(pkcs11js.CKA_ID) ?? Buffer.alloc(0)),
+      ...identity(key, attributes.bytes(pkcs11js.CKA_ID)),
       attributes: {
         sensitive: attributes.flag(pkcs11js.CKA_SENSITIVE),
         extractable: attributes.flag(pkcs11js.CKA_EXTRACTABLE),
@@ -93,21 +112,19 @@ export class KeyObjects {
   /** Those of the objects that sigild serves and that are still there. @throws {CryptokiError} */
   readEach(session: Session, handles: readonly Handle[]): KeyObject[] {
     const objects = handles
-      .map((handle) => this.#readPresent(session, handle))
+      .map((handle) => this.readPresent(session, handle))
       .filter((object) => object !== undefined);
     return distinctKeys(session, objects);
   }
 
-  /** Another process may have destroyed an object since it was found. */
-  #readPresent(session: Session, handle: Handle): KeyObject | undefined {
-    try {
-      return this.read(session, handle);
-    } catch (error) {
-      const gone =
-        error instanceof CryptokiError && error.rv === pkcs11js.CKR_OBJECT_HANDLE_INVALID;
-      if (gone) return undefined;
-      throw error;
-    }
+  /**
+   * As {@link read}, for an object that another process may have destroyed since it was found.
+   *
+   * @returns undefined also when it has gone
+   * @throws {CryptokiError}
+   */
+  readPresent(session: Session, handle: Handle): KeyObject | undefined {
+    return ifPresent(() => this.read(session, handle));
   }
 
   /** The one mechanism that the token allows the key, else what an adopt rule says. */
@@ -120,6 +137,17 @@ export class KeyObjects {
     const keyType = attributes.number(pkcs11js.CKA_KEY_TYPE);
     const fits = keyType === pkcs11js.CKK_GENERIC_SECRET || keyType === MECHANISMS[claimed].keyType;
     return fits ? claimed : undefined;
+  }
+}
+
+/** @returns undefined where the object that is read has gone */
+function ifPresent<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const gone = error instanceof CryptokiError && error.rv === pkcs11js.CKR_OBJECT_HANDLE_INVALID;
+    if (gone) return undefined;
+    throw error;
   }
 }
 
@@ -137,7 +165,7 @@ function secretKeys(criteria: readonly Criterion[] = []): Map<number, number | b
 /** A CKA_ID that is not ours counts as version 1. */
 function identity(
   name: string,
-  ckaId: Buffer,
+  ckaId: Buffer = Buffer.alloc(0),
 ): Pick<KeyVersion, 'id' | 'version' | 'createTimeMs'> {
   const ours = decodeVersionId(ckaId);
   if (ours) {

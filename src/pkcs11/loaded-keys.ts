@@ -1,15 +1,17 @@
 import { SigildError } from '../domain/errors.ts';
 import { FINGERPRINT_BYTES, type Fingerprint } from '../domain/fingerprint.ts';
-import type { VersionRef } from '../domain/key.ts';
+import { type VersionRef, versionName } from '../domain/key.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
-import type { KeyObjects } from './key-objects.ts';
+import type { KeyLocations } from './key-locations.ts';
+import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { type MacKey, signMac } from './mac.ts';
 import type { Session } from './session.ts';
 import { WarmKeys, type WarmKeysOptions } from './warm-keys.ts';
 
 export interface LoadedKeysOptions {
   readonly objects: KeyObjects;
+  readonly locations: KeyLocations;
   /** How to sign with copies of keys; undefined to sign with the keys themselves. */
   readonly warmKeys: WarmKeysOptions | undefined;
   /** Throws unless the token works: a key is only then believed to be missing. */
@@ -21,12 +23,14 @@ const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
 /** The keys that one session has found, ready for use. */
 export class LoadedKeys {
   readonly #objects: KeyObjects;
+  readonly #locations: KeyLocations;
   readonly #assertTokenWorks: () => void;
   readonly #directory = new KeyDirectory();
   readonly #warmKeys: WarmKeys | undefined;
 
-  constructor({ objects, warmKeys, assertTokenWorks }: LoadedKeysOptions) {
+  constructor({ objects, locations, warmKeys, assertTokenWorks }: LoadedKeysOptions) {
     this.#objects = objects;
+    this.#locations = locations;
     this.#assertTokenWorks = assertTokenWorks;
     this.#warmKeys = warmKeys && new WarmKeys(warmKeys);
   }
@@ -37,7 +41,7 @@ export class LoadedKeys {
    * @throws {CryptokiError}
    */
   load(session: Session, ref: VersionRef, fingerprints: Fingerprint[]): DirectoryEntry {
-    const entry = this.#directory.get(ref) ?? this.#find(session, ref);
+    const entry = this.#directory.get(ref) ?? this.#directory.add(this.#object(session, ref));
     if (entry.maySign && !entry.fingerprint) {
       const mac = signMac(session, entry, FINGERPRINT_DATA);
       fingerprints.push({ id: ref.id, mac: mac.subarray(0, FINGERPRINT_BYTES) });
@@ -55,6 +59,7 @@ export class LoadedKeys {
   /** What is known of a version must be found anew. @param session undefined when it has closed */
   forget(session: Session | undefined, ref: VersionRef): void {
     this.#directory.forget(ref);
+    this.#locations.forget(ref);
     if (session) this.#warmKeys?.drop(session, ref);
   }
 
@@ -63,21 +68,26 @@ export class LoadedKeys {
     this.#warmKeys?.forgetAll();
   }
 
+  /** Looks where some session of this process has found the key, and searches when it is not there. */
+  #object(session: Session, ref: VersionRef): KeyObject {
+    const handle = this.#locations.get(ref);
+    const object = handle && this.#objects.readPresent(session, handle);
+    if (object && versionName(object.version) === versionName(ref)) return object;
+    return this.#find(session, ref);
+  }
+
   /** Searches once for all versions of a key: a search costs the same for one and for all. */
-  #find(session: Session, ref: VersionRef): DirectoryEntry {
+  #find(session: Session, ref: VersionRef): KeyObject {
     const named = this.#objects.named(session, ref.key);
-    const claims = named.filter(({ version }) => version.id === ref.id);
-    if (claims.length > 1) {
+    this.#locations.take(named);
+    const [object, ...others] = named.filter(({ version }) => version.id === ref.id);
+    if (others.length > 0) {
       throw new SigildError(
         'KEY_AMBIGUOUS',
         `more than one object on the token claims to be key ${ref.key} with the id ${ref.id}`,
       );
     }
-    for (const object of named) {
-      if (!this.#directory.get(object.version)) this.#directory.add(object);
-    }
-    const entry = this.#directory.get(ref);
-    if (entry) return entry;
+    if (object) return object;
     this.#assertTokenWorks();
     throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
   }

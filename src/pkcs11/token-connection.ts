@@ -2,6 +2,8 @@ import type { PinSource, TokenSelector, WarmMode, Warmth } from '../domain/token
 import { StartFailure } from '../service/start-failure.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
+import type { KeyLocations } from './key-locations.ts';
+import { surveyKeys } from './key-survey.ts';
 import { login, logout, readPin } from './login.ts';
 import { initializeModule, type TokenModule } from './module.ts';
 import type { Session, Slot } from './session.ts';
@@ -28,6 +30,8 @@ export interface TokenConnection {
   /** What the canary key's MAC is. */
   readonly canaryMac: Buffer;
   readonly warmth: Warmth;
+  /** Finds out where every key stands, a key at each step: see {@link surveyKeys}. */
+  survey(locations: KeyLocations): Iterator<undefined, undefined>;
   /** Logs out and finalises the module. No call may be in flight in any thread. */
   close(): void;
 }
@@ -68,6 +72,7 @@ function connect(options: TokenConnectionOptions): TokenConnection {
     serial: info.serialNumber,
     canaryMac,
     warmth: decideWarmth(options.warmKeys, keeper, canary, canaryMac),
+    survey: (locations) => surveyKeys(keeper, locations),
     close: () => disconnect(module, keeper),
   };
 }

@@ -2,12 +2,20 @@ import type { Slot, Token } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
+import { Canary } from './canary.ts';
 import { ck } from './ck-rv.ts';
+import { login, logout } from './login.ts';
 import { assertSupported, MECHANISMS } from './mechanisms.ts';
 import { type FoundToken, isInitialized } from './token-selection.ts';
+import { decideWarmth } from './warmth.ts';
 
 /** CK_UNAVAILABLE_INFORMATION, as pkcs11js 2.1.7 cuts it to 32 bits for counts and not for memory. */
 const UNAVAILABLE = [0xffff_ffffn, 0xffff_ffff_ffff_ffffn];
+
+const NO_CANARY = {
+  warm: undefined,
+  why: 'there is no key to measure with; a daemon makes one when it first starts on this token',
+};
 
 /** What a token says of itself to anybody. sigilctl prints it as JSON, so its shape is stable. */
 export interface TokenSummary {
@@ -43,6 +51,16 @@ interface PinLimits {
   readonly minPinBytes: number;
   /** 0 where the token names none. */
   readonly maxPinBytes: number;
+}
+
+/**
+ * Whether hosts sign with copies of keys here, where the configuration leaves that to measuring. Its
+ * shape is stable too.
+ */
+export interface WarmKeysReport {
+  /** Absent where it was not measured. */
+  readonly inUse: boolean | undefined;
+  readonly why: string;
 }
 
 /**
@@ -108,6 +126,22 @@ export function describeToken(token: FoundToken): TokenDetails {
     },
     algorithms: supportedAlgorithms(slot),
   };
+}
+
+/**
+ * Logs in and decides as a host does at its start. Nothing of it stays on the token.
+ *
+ * @param pin the user PIN, which is tried once
+ * @throws {StartFailure} wrong-pin, unavailable
+ * @throws {CryptokiError}
+ */
+export function measureWarmKeys({ slot }: FoundToken, pin: string): WarmKeysReport {
+  const session = login(slot, pin);
+  const canary = new Canary(undefined);
+  const mac = canary.sign(session);
+  const { warm, why } = mac ? decideWarmth('auto', session, canary, mac) : NO_CANARY;
+  logout(session);
+  return { inUse: warm, why };
 }
 
 function supportedAlgorithms(slot: Slot): AlgorithmSupport[] {

@@ -8,6 +8,7 @@ import { Canary } from './canary.ts';
 import { CryptokiError, ck, toSigildError } from './ck-rv.ts';
 import { type Creation, createKey } from './key-creation.ts';
 import type { DirectoryEntry } from './key-directory.ts';
+import type { KeyLocations } from './key-locations.ts';
 import { type KeyObject, KeyObjects } from './key-objects.ts';
 import { LoadedKeys } from './loaded-keys.ts';
 import { signMac, verifyMac } from './mac.ts';
@@ -21,6 +22,8 @@ export interface TokenSessionOptions {
   readonly adopt: readonly AdoptRule[];
   /** The canary key's MAC, which was made when this process logged in. */
   readonly canaryMac: Buffer;
+  /** Shared with the other sessions of this process. */
+  readonly locations: KeyLocations;
   /** How to sign with copies of keys; undefined to sign with the keys themselves. */
   readonly warmKeys: WarmKeysOptions | undefined;
 }
@@ -47,15 +50,18 @@ export class TokenSession {
   readonly #slot: Slot;
   readonly #objects: KeyObjects;
   readonly #canary: Canary;
+  readonly #locations: KeyLocations;
   readonly #keys: LoadedKeys;
   #session: Session | undefined;
 
-  constructor({ slot, adopt, canaryMac, warmKeys }: TokenSessionOptions) {
+  constructor({ slot, adopt, canaryMac, locations, warmKeys }: TokenSessionOptions) {
     this.#slot = slot;
     this.#objects = new KeyObjects(adopt);
     this.#canary = new Canary(canaryMac);
+    this.#locations = locations;
     this.#keys = new LoadedKeys({
       objects: this.#objects,
+      locations,
       warmKeys,
       assertTokenWorks: () => this.probe(),
     });
@@ -146,6 +152,7 @@ export class TokenSession {
   #search(what: string, find: (session: Session) => readonly KeyObject[]): KeyVersion[] {
     return this.#answer(what, () => {
       const found = this.#repeatable(find);
+      this.#locations.take(found);
       if (found.length === 0) this.probe();
       return found.map((object) => object.version);
     });

@@ -5,15 +5,19 @@ export interface AdmissionLimits {
   readonly maxInFlight: number;
   /** The same for one client, over all its connections. */
   readonly maxInFlightPerClient: number;
+  /** Pipeline streams that one client has open, over all its connections. */
+  readonly maxStreamsPerClient: number;
 }
 
 /**
- * Counts the requests that are worked on. A request counts until its work has ended, even when its
- * caller has gone: a client that cancels what it asked for makes no room for more.
+ * Counts the requests that are worked on, and the streams that are open. A request counts until its
+ * work has ended, even when its caller has gone: a client that cancels what it asked for makes no
+ * room for more.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
-  readonly #inFlight = new Map<string, { requests: number }>();
+  readonly #inFlight = new Tally();
+  readonly #streams = new Tally();
   #total = 0;
 
   constructor(limits: AdmissionLimits) {
@@ -30,29 +34,64 @@ export class Admission {
    * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED
    */
   enter(client: string): void {
-    const own = this.#inFlight.get(client);
-    if (own && own.requests >= this.#limits.maxInFlightPerClient) {
-      throw clientSaturated(own.requests);
+    const own = this.#inFlight.of(client);
+    if (own >= this.#limits.maxInFlightPerClient) {
+      throw clientSaturated(`${own} requests in flight`, 'wait for answers');
     }
     if (this.#total >= this.#limits.maxInFlight) throw saturated(this.#total);
-    if (own) own.requests += 1;
-    else this.#inFlight.set(client, { requests: 1 });
+    this.#inFlight.add(client);
     this.#total += 1;
   }
 
   leave(client: string): void {
-    const own = this.#inFlight.get(client);
-    if (own === undefined) throw new Error('a request left that had not entered');
-    own.requests -= 1;
-    if (own.requests === 0) this.#inFlight.delete(client);
+    this.#inFlight.remove(client);
     this.#total -= 1;
+  }
+
+  /**
+   * Counts a stream in; each needs its {@link closeStream}.
+   *
+   * @throws {SigildError} CLIENT_SATURATED
+   */
+  openStream(client: string): void {
+    const own = this.#streams.of(client);
+    if (own >= this.#limits.maxStreamsPerClient) {
+      throw clientSaturated(`${own} Pipeline streams open`, 'send more frames on those');
+    }
+    this.#streams.add(client);
+  }
+
+  closeStream(client: string): void {
+    this.#streams.remove(client);
   }
 }
 
-function clientSaturated(requests: number): SigildError {
+/** How many of something each client has. */
+class Tally {
+  readonly #counts = new Map<string, { count: number }>();
+
+  of(client: string): number {
+    return this.#counts.get(client)?.count ?? 0;
+  }
+
+  add(client: string): void {
+    const own = this.#counts.get(client);
+    if (own) own.count += 1;
+    else this.#counts.set(client, { count: 1 });
+  }
+
+  remove(client: string): void {
+    const own = this.#counts.get(client);
+    if (!own) throw new Error('something was counted out that had not been counted in');
+    own.count -= 1;
+    if (own.count === 0) this.#counts.delete(client);
+  }
+}
+
+function clientSaturated(what: string, remedy: string): SigildError {
   return new SigildError(
     'CLIENT_SATURATED',
-    `this client has ${requests} requests in flight, which is its limit; wait for answers`,
+    `this client has ${what}, which is its limit; ${remedy}`,
   );
 }
 

@@ -45,7 +45,12 @@ export class CallLifetime {
   }
 }
 
-function goneOrLate(deadline: number): SigildError {
+/**
+ * Why gRPC has cancelled a call that was not answered.
+ *
+ * @param deadline of the call, in milliseconds since 1970; Infinity where the client set none
+ */
+export function goneOrLate(deadline: number): SigildError {
   if (Date.now() + CLOCK_SLACK_MS >= deadline) {
     return new SigildError('DEADLINE_EXCEEDED', "the caller's deadline has passed");
   }

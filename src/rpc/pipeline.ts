@@ -4,12 +4,13 @@ import type { PipelineRequest__Output } from '../generated/sigild/v1/PipelineReq
 import type { PipelineResponse } from '../generated/sigild/v1/PipelineResponse.ts';
 import type { RequestContext } from '../service/caller.ts';
 import type { SigningService } from '../service/signing-service.ts';
+import { goneOrLate } from './call-lifetime.ts';
 import { CancellationSource } from './cancellation-source.ts';
 import type { Caller } from './connections.ts';
 import { decodeBatchSignRequest, decodeBatchVerifyRequest } from './decode.ts';
 import { encodeSignatures, encodeVerifications } from './encode.ts';
 import { callerOf, perform, type RpcEnvironment } from './request.ts';
-import { toRpcStatus } from './status.ts';
+import { toRpcStatus, toStatus } from './status.ts';
 
 type PipelineCall = ServerDuplexStream<PipelineRequest__Output, PipelineResponse>;
 
@@ -17,7 +18,7 @@ type PipelineCall = ServerDuplexStream<PipelineRequest__Output, PipelineResponse
 const MAX_UNANSWERED_FRAMES = 64;
 const MAX_UNANSWERED_BYTES = 16 * 1024 * 1024;
 
-/** The Pipeline streams of a server. */
+/** The Pipeline streams of a server; each client may have a limited number open. */
 export class Pipelines {
   readonly #service: Pick<SigningService, 'sign' | 'verify'>;
   readonly #environment: RpcEnvironment;
@@ -30,10 +31,21 @@ export class Pipelines {
   }
 
   serve(call: PipelineCall): void {
-    const stream = new PipelineStream(call, this.#service, this.#environment);
+    const { admission, connections } = this.#environment;
+    const caller = callerOf(call, connections);
+    try {
+      if (caller) admission.openStream(caller.client);
+    } catch (error) {
+      void this.#refuse(call, caller, error);
+      return;
+    }
+    const stream = new PipelineStream(call, caller, this.#service, this.#environment);
     this.#open.add(stream);
-    call.once('close', () => this.#open.delete(stream));
-    call.once('cancelled', () => this.#open.delete(stream));
+    const close = () => {
+      if (this.#open.delete(stream) && caller) admission.closeStream(caller.client);
+    };
+    call.once('close', close);
+    call.once('cancelled', close);
     if (this.#ending) stream.end();
   }
 
@@ -41,6 +53,14 @@ export class Pipelines {
   end(): void {
     this.#ending = true;
     for (const stream of this.#open) stream.end();
+  }
+
+  /** Ends a stream before anything is read from it: for the log, a request that failed. */
+  async #refuse(call: PipelineCall, caller: Caller | undefined, reason: unknown): Promise<void> {
+    const { signal } = new AbortController();
+    const work = () => Promise.reject(reason);
+    const { failure } = await perform(this.#environment, 'Pipeline', caller, signal, work);
+    if (failure) call.emit('error', toStatus(failure));
   }
 }
 
@@ -63,13 +83,14 @@ class PipelineStream {
 
   constructor(
     call: PipelineCall,
+    caller: Caller | undefined,
     service: Pick<SigningService, 'sign' | 'verify'>,
     environment: RpcEnvironment,
   ) {
     this.#call = call;
+    this.#caller = caller;
     this.#service = service;
     this.#environment = environment;
-    this.#caller = callerOf(call, environment.connections);
     call.on('data', (frame: PipelineRequest__Output) => {
       this.#serve(frame).catch((error: unknown) => {
         environment.observer.onDefect(error, { method: 'Pipeline', requestId: 'unanswered' });
@@ -146,8 +167,8 @@ class PipelineStream {
 
   #abandon(): void {
     this.#ending = true;
-    const gone = new SigildError('CANCELLED', 'the caller has cancelled the stream or gone');
-    for (const caller of this.#inFlight) caller.abort(gone);
+    const reason = goneOrLate(Number(this.#call.getDeadline()));
+    for (const caller of this.#inFlight) caller.abort(reason);
   }
 }
 

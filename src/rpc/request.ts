@@ -27,7 +27,7 @@ export interface RequestObserver {
 /** What all methods of a server share. */
 export interface RpcEnvironment {
   readonly connections: Pick<Connections, 'callerOf'>;
-  readonly admission: Pick<Admission, 'enter' | 'leave'>;
+  readonly admission: Pick<Admission, 'enter' | 'leave' | 'openStream' | 'closeStream'>;
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
   readonly observer: RequestObserver;

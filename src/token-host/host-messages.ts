@@ -19,6 +19,8 @@ export interface StartMessage {
   readonly warmKeys: WarmMode;
   /** How long a copy of a key may sign before the key itself is asked. */
   readonly recheckMs: number;
+  /** Whether to look where all keys stand, for lanes that are going to use them. */
+  readonly survey: boolean;
   /** How many session lanes to run; lane n talks on file descriptor FIRST_LANE_FD + n. */
   readonly sessions: number;
 }

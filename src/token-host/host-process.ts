@@ -1,4 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { KeyLocations } from '../pkcs11/key-locations.ts';
 import { connectToken, type TokenConnection } from '../pkcs11/token-connection.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { FIRST_LANE_FD, type HostMessage, type StartMessage } from './host-messages.ts';
@@ -6,8 +8,8 @@ import type { LaneData, LaneMessage } from './session-lane.ts';
 
 /**
  * A token host: the process that has the module, the PIN and the login. Its main thread connects to
- * the token and runs the session lanes; it ends when the front closes the lanes' pipes, and at once
- * when the front is gone.
+ * the token, runs the session lanes, and looks once where all keys stand; it ends when the front
+ * closes the lanes' pipes, and at once when the front is gone.
  */
 
 /** How long lanes may take to finish when the front has gone: nobody waits for their answers. */
@@ -18,6 +20,12 @@ const SIGNALS_OF_THE_FRONT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** A few hundred bytes each on SoftHSM; an HSM has room for some thousand session objects. */
 const MAX_COPIES_PER_SESSION = 256;
+
+/** How long the survey of the keys keeps the main thread from its events, but for calls that take longer. */
+const SURVEY_STEP_MS = 5;
+
+/** Not 0 once this thread has heard that a lane ends, and so the host. */
+const heard = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 interface OpenedLanes {
   readonly open: readonly number[];
@@ -33,12 +41,14 @@ function send(message: HostMessage, sent: () => void = () => undefined): void {
 
 async function run(message: StartMessage): Promise<void> {
   const connection = connectToken(message);
-  const { open, shortage, ended } = await openLanes(message, connection);
+  const locations = new KeyLocations();
+  const { open, shortage, ended } = await openLanes(message, connection, locations);
   if (open.length === 0) {
     throw new StartFailure('unavailable', `the token opens no session: ${shortage}`);
   }
   const { serial, warmth } = connection;
   send({ type: 'ready', serial, lanes: open, shortage, warmth });
+  if (message.survey) await finish(connection.survey(locations));
   await ended;
   connection.close();
   if (process.connected) process.disconnect();
@@ -47,10 +57,20 @@ async function run(message: StartMessage): Promise<void> {
 async function openLanes(
   { module, adopt, sessions, recheckMs }: StartMessage,
   { slot, canaryMac, warmth }: TokenConnection,
+  { memory }: KeyLocations,
 ): Promise<OpenedLanes> {
   const warmKeys = warmth.warm ? { maxCopies: MAX_COPIES_PER_SESSION, recheckMs } : undefined;
   const lanes = Array.from({ length: sessions }, (_, lane) =>
-    openLane({ fd: FIRST_LANE_FD + lane, module, slot: slot.handle, adopt, canaryMac, warmKeys }),
+    openLane({
+      fd: FIRST_LANE_FD + lane,
+      heard: heard.buffer as SharedArrayBuffer,
+      module,
+      slot: slot.handle,
+      adopt,
+      canaryMac,
+      locations: memory,
+      warmKeys,
+    }),
   );
   const refusals = await Promise.all(lanes.map(({ refusal }) => refusal));
   return {
@@ -68,11 +88,33 @@ function openLane(data: LaneData): { refusal: Promise<string | undefined>; end: 
   const end = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const refusal = new Promise<string | undefined>((resolve) => {
     worker.on('message', (message: LaneMessage) => {
-      if (message.type === 'defect') send(message);
-      else resolve(message.type === 'refused' ? message.message : undefined);
+      switch (message.type) {
+        case 'defect':
+          return send(message);
+        case 'ending':
+          return hear();
+        default:
+          return resolve(message.type === 'refused' ? message.message : undefined);
+      }
     });
   });
   return { refusal, end };
+}
+
+/** Takes all steps of a survey, unless the host ends before. */
+async function finish(survey: Iterator<undefined, undefined>): Promise<void> {
+  let sinceMs = performance.now();
+  while (Atomics.load(heard, 0) === 0 && !survey.next().done) {
+    if (performance.now() - sinceMs < SURVEY_STEP_MS) continue;
+    await nextTurn();
+    sinceMs = performance.now();
+  }
+}
+
+/** Lets the lanes end, which wait for it. */
+function hear(): void {
+  Atomics.store(heard, 0, 1);
+  Atomics.notify(heard, 0);
 }
 
 function fail(error: unknown): void {

@@ -143,6 +143,7 @@ async function readyMessage(
 
 /** Only what the child is to know: anything else in the options stays here. */
 function startMessage(options: StartMessage): StartMessage {
-  const { module, selector, expectedSerial, pin, adopt, sessions, warmKeys, recheckMs } = options;
-  return { module, selector, expectedSerial, pin, adopt, sessions, warmKeys, recheckMs };
+  const { module, selector, expectedSerial, pin, adopt } = options;
+  const { warmKeys, recheckMs, survey, sessions } = options;
+  return { module, selector, expectedSerial, pin, adopt, warmKeys, recheckMs, survey, sessions };
 }

@@ -98,7 +98,7 @@ export class HostedToken implements Token {
       onGiveUp: options.onGiveUp,
       startHost: (expectedSerial, signal, spare) => {
         const sessions = spare ? WRITER_SESSIONS : options.sessionsPerHost;
-        return Host.start({ ...options, sessions, expectedSerial, signal });
+        return Host.start({ ...options, sessions, expectedSerial, signal, survey: !spare });
       },
     });
     this.#writer = new Writer({

@@ -24,18 +24,25 @@ import {
 
 export interface LaneData extends JoiningOptions {
   readonly fd: number;
+  /** An Int32Array's memory: not 0 once the main thread has heard that a lane ends. */
+  readonly heard: SharedArrayBuffer;
 }
 
 /** What a lane tells its host's main thread. */
 export type LaneMessage =
   | { readonly type: 'opened' }
   | { readonly type: 'refused'; readonly message: string }
+  /** The front has closed the pipe. */
+  | { readonly type: 'ending' }
   | { readonly type: 'defect'; readonly stack: string };
 
 const READ_BYTES = 256 * 1024;
 
 /** Answers that are done wait no longer than this for the others of their batch. */
 const FLUSH_AFTER_MS = 1;
+
+/** How long the main thread may take to hear that a lane ends. */
+const LEAVE_LIMIT_MS = 2_000;
 
 function perform(session: TokenSession, { code, payload }: Frame): Buffer {
   switch (code) {
@@ -115,6 +122,14 @@ function tell(message: LaneMessage): void {
   parentPort?.postMessage(message);
 }
 
+/** The main thread may sit in the module for ever, where nothing but a signal ends it. */
+function takeLeave(heard: Int32Array): void {
+  tell({ type: 'ending' });
+  if (Atomics.wait(heard, 0, 0, LEAVE_LIMIT_MS) === 'timed-out') {
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
+
 function run(data: LaneData): void {
   const session = joinToken(data);
   try {
@@ -129,6 +144,7 @@ function run(data: LaneData): void {
     serve(data.fd, session);
   } finally {
     session.close();
+    takeLeave(new Int32Array(data.heard));
   }
 }
 

@@ -1,4 +1,5 @@
 import { InProcessToken } from '../../src/pkcs11/in-process-token.ts';
+import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { connectToken } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { createSoftHsm } from '../support/softhsm.ts';
@@ -18,6 +19,7 @@ describeToken('the token in this process, on SoftHSM', async () => {
     slot: connection.slot,
     adopt: [{ label: 'adopted-*', algorithm: 'HMAC_SHA256' }],
     canaryMac: connection.canaryMac,
+    locations: new KeyLocations(),
     warmKeys: undefined,
   });
   return {

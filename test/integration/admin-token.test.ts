@@ -3,7 +3,8 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { load, MINIMAL } from '../support/config-file.ts';
-import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { startHostedToken } from '../support/hosted-token.ts';
+import { createSoftHsm, pkcs11Spy, type SoftHsm } from '../support/softhsm.ts';
 import { sigilctl, sigilctlOnTerminal } from './admin-sigilctl.ts';
 
 const SO_PIN = 'so-pin-5309';
@@ -305,6 +306,105 @@ describe('token info', () => {
   });
 });
 
+describe('what token info tells of warm keys', () => {
+  const MEASURED = /measured [0-9.]+ µs a MAC with a copy, [0-9.]+ µs with the key/;
+
+  /** Lets a daemon's host start on the token once, which makes the key to measure with. */
+  async function useOnce(): Promise<void> {
+    const token = await startHostedToken(softHsm, { hosts: 1 });
+    await token.close(2_000);
+  }
+
+  test('without a PIN is how to have it measured', async () => {
+    const run = await info('old');
+    const { warmKeys } = JSON.parse((await info('old', '-o', 'json')).stdout);
+
+    expect(run.stdout).toMatch(/^warm keys +not measured \(.*--pin-file.*\)$/m);
+    expect(warmKeys).toEqual({ why: expect.stringContaining('--pin-file') });
+  });
+
+  test('with a PIN is what a host decides at its start, and why', async () => {
+    await useOnce();
+
+    const run = await info('old', '--pin-file', softHsm.pinFile);
+    const json = await info('old', '--pin-file', softHsm.pinFile, '-o', 'json');
+
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(run.stdout).toMatch(new RegExp(`^warm keys +(on|off) \\(${MEASURED.source}\\)$`, 'm'));
+    expect(JSON.parse(json.stdout).warmKeys).toEqual({
+      inUse: expect.any(Boolean),
+      why: expect.stringMatching(MEASURED),
+    });
+  });
+
+  test('leaves on the token what was there', async () => {
+    await useOnce();
+    const before = softHsm.pkcs11Tool('--list-objects');
+
+    await info('old', '--pin-file', softHsm.pinFile);
+
+    expect(before).toContain('sigild:canary');
+    expect(softHsm.pkcs11Tool('--list-objects')).toBe(before);
+  });
+
+  test('is not measured on a token that no daemon has used, which stays as it is', async () => {
+    const before = softHsm.pkcs11Tool('--list-objects');
+
+    const run = await info('old', '--pin-file', softHsm.pinFile);
+
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).toMatch(
+      /^warm keys +not measured \(there is no key to measure with; a daemon/m,
+    );
+    expect(softHsm.pkcs11Tool('--list-objects')).toBe(before);
+  });
+
+  test('with a wrong PIN ends with 77 after one try', async () => {
+    const spy = pkcs11Spy(softHsm);
+    softHsm.writePin(USER_PIN);
+
+    const run = await sigilctl(
+      ['token', 'info', '--module', spy.module, '--label', 'old', '--pin-file', softHsm.pinFile],
+      { environment: spy.environment },
+    );
+
+    expect(run).toMatchObject({ exitCode: 77, stdout: '' });
+    expect(run.stderr).toContain('(WRONG_PIN)');
+    expect(run.stderr).not.toContain(USER_PIN);
+    expect(spy.log().match(/C_Login/g)).toHaveLength(1);
+  });
+
+  test('with a PIN from a descriptor is the same as with one from a file', async () => {
+    const pin = openSync(softHsm.pinFile, 'r');
+
+    const run = await sigilctl(infoArguments('old', '--pin-fd', '3'), {
+      environment: softHsm.environment,
+      descriptors: [pin],
+    });
+    closeSync(pin);
+
+    expect(run.stdout).toContain('no key to measure with');
+  });
+
+  test('asks for the PIN on a terminal with --login, once, and does not show it', () => {
+    const run = sigilctlOnTerminal(infoArguments('old', '--login'), softHsm.environment, [
+      ['User PIN: ', `${softHsm.pin}\r`],
+    ]);
+
+    expect(run).toMatchObject({ exitCode: 0, echoes: true });
+    expect(run.transcript).toContain('no key to measure with');
+    expect(run.transcript).not.toContain(softHsm.pin);
+    expect(run.visible).not.toContain(softHsm.pin);
+  });
+
+  test('says where else a PIN may come from where --login finds no terminal', async () => {
+    const run = await info('old', '--login');
+
+    expect(run.exitCode).toBe(64);
+    expect(run.stderr).toMatch(/no terminal.*\n.*--pin-file/);
+  });
+});
+
 function file(name: string, content: string, mode = 0o600): string {
   const path = join(softHsm.directory, name);
   writeFileSync(path, content, { mode });
@@ -325,10 +425,12 @@ function list(...args: readonly string[]) {
   });
 }
 
+function infoArguments(label: string, ...args: readonly string[]): string[] {
+  return ['token', 'info', '--module', softHsm.module, '--label', label, ...args];
+}
+
 function info(label: string, ...args: readonly string[]) {
-  return sigilctl(['token', 'info', '--module', softHsm.module, '--label', label, ...args], {
-    environment: softHsm.environment,
-  });
+  return sigilctl(infoArguments(label, ...args), { environment: softHsm.environment });
 }
 
 async function labels(): Promise<readonly string[]> {

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { KeyVersion } from '../../src/domain/key.ts';
+import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
 import { TokenLost } from '../../src/pkcs11/token-lost.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
@@ -155,6 +156,7 @@ describe('a code that ends the use of a process', () => {
     session = new TokenSession({
       slot: connection.slot,
       canaryMac: connection.canaryMac,
+      locations: new KeyLocations(),
       adopt: [{ label: 'adopted-*', algorithm: 'HMAC_SHA256' }],
       warmKeys: undefined,
     });

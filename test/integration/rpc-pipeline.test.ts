@@ -17,7 +17,9 @@ import {
   type TestPipeline,
 } from '../support/batch-client.ts';
 import { failureOf } from '../support/client.ts';
+import { sendRequest, statusOf } from '../support/http2-client.ts';
 import {
+  EVERYTHING,
   MAX_DATA_BYTES,
   type RpcFixture,
   type RpcFixtureOptions,
@@ -33,6 +35,8 @@ const FRAMES_ON_THE_WAY = 150;
 
 /** Longer than a test may take: a drain that waits for it has failed. */
 const LONG_MS = 60_000;
+
+const PIPELINE = '/sigild.v1.SigningService/Pipeline';
 
 const value = Buffer.alloc(32, 7);
 const message = Buffer.from('a message');
@@ -86,17 +90,22 @@ async function settledCalls(): Promise<number> {
   return settled(() => rpc.token.calls.sign);
 }
 
+/** A connection without a gRPC library. */
+function openSession() {
+  return connectHttp2('http://sigild', {
+    createConnection: () => connectSocket(`${rpc.folder}/sigild.sock`),
+  });
+}
+
 /**
  * Writes a frame over and over, each when the connection has taken the one before. Without a gRPC
  * library, which would take some itself.
  */
 function writeEndlessly(frame: Frame) {
-  const session = connectHttp2('http://sigild', {
-    createConnection: () => connectSocket(`${rpc.folder}/sigild.sock`),
-  });
+  const session = openSession();
   const bare = session.request({
     ':method': 'POST',
-    ':path': '/sigild.v1.SigningService/Pipeline',
+    ':path': PIPELINE,
     'content-type': 'application/grpc',
     te: 'trailers',
   });
@@ -403,6 +412,101 @@ describe('a stream that its client cancels', () => {
 
     expect(await answer).toMatchObject(signed(message));
     expect(rpc.defects).toEqual([]);
+  });
+});
+
+describe('a stream whose deadline passes', () => {
+  test('ends with it, and takes its frames from the token', async () => {
+    await start();
+    const release = rpc.token.hold();
+    // A gRPC library would cancel the stream itself, at about the same time.
+    const session = openSession();
+    const bare = sendRequest(session, PIPELINE, v1.PipelineRequest.serialize(signFrame(message)), {
+      'grpc-timeout': '300m',
+    });
+
+    expect(await statusOf(bare)).toBe(status.DEADLINE_EXCEEDED);
+
+    await until(() => outcomes().length === 1);
+    expect(outcomes()).toEqual(['DEADLINE_EXCEEDED']);
+    expect(rpc.token.waiting).toBe(0);
+    release();
+    session.destroy();
+  });
+});
+
+describe('the streams of one client', () => {
+  /** Opens a stream, as soon as there is room for it. */
+  async function openStream(): Promise<TestPipeline> {
+    let opened = client.pipeline();
+    await until(async () => {
+      const answer = await opened.send(signFrame(message)).catch(() => undefined);
+      if (!answer) opened = client.pipeline();
+      return answer !== undefined;
+    });
+    return opened;
+  }
+
+  test('are limited over all its connections, and those that are open go on', async () => {
+    await start({ limits: { maxStreamsPerClient: 2 } });
+    const streams = [stream, await openStream()];
+    const calls = rpc.token.calls.sign;
+    const again = connectBatchClient(`unix:${rpc.folder}/sigild.sock`);
+
+    const refused = again.pipeline();
+    const answer = refused.send(signFrame(message));
+    const end = await refused.status;
+
+    expect(await failureOf(Promise.reject(end))).toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      reason: 'CLIENT_SATURATED',
+      retryDelayMs: expect.any(Number),
+    });
+    await expect(answer).rejects.toThrow(STREAM_ENDED);
+    expect(rpc.token.calls.sign).toBe(calls);
+    expect(outcomes().at(-1)).toBe('CLIENT_SATURATED');
+    for (const open of streams) {
+      expect(await open.send(signFrame(message))).toMatchObject(signed(message));
+    }
+    again.close();
+  });
+
+  test('are not those of another client', async () => {
+    await start({ limits: { maxStreamsPerClient: 1 }, grants: { other: EVERYTHING } });
+    await stream.send(signFrame(message));
+    const identity = { kind: 'client', client: 'other' } as const;
+    const other = connectBatchClient(await rpc.listen('other.sock', { identity }));
+
+    const answer = await other.pipeline().send(signFrame(message));
+
+    expect(answer).toMatchObject(signed(message));
+    other.close();
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['is half-closed', async () => (await openStream()).call.end()],
+    ['is cancelled', async () => (await openStream()).call.cancel()],
+    ['reaches its deadline', () => client.pipeline(300).send(signFrame(message))],
+    [
+      'sends a message that is too large',
+      async () => (await openStream()).call.write(signFrame(Buffer.alloc(16 * MAX_DATA_BYTES))),
+    ],
+    [
+      'loses its connection',
+      async () => {
+        const writer = writeEndlessly(signFrame(message));
+        await until(() => outcomes().length > 10);
+        writer.stop();
+      },
+    ],
+  ])('make room when one %s', async (_, openAndEnd) => {
+    await start({ limits: { maxStreamsPerClient: 2 } });
+    await stream.send(signFrame(message));
+
+    await openAndEnd();
+    await openStream();
+
+    expect((await client.pipeline().status).code).toBe(status.RESOURCE_EXHAUSTED);
   });
 });
 

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { findObjects } from '../../src/pkcs11/attributes.ts';
+import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { openSession } from '../../src/pkcs11/session.ts';
 import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
@@ -118,6 +119,7 @@ describe('a session with copies of keys', () => {
       slot: connection.slot,
       adopt: [{ label: 'adopted-*', algorithm: 'HMAC_SHA256' }],
       canaryMac: connection.canaryMac,
+      locations: new KeyLocations(),
       warmKeys: maxCopies === undefined ? undefined : { maxCopies, recheckMs: 60_000 },
     });
     sessions.push(session);

@@ -37,7 +37,8 @@ export interface TestPipeline {
 export interface BatchClient {
   batchSign(request: BatchSignRequest): Promise<BatchSignResponse__Output>;
   batchVerify(request: BatchVerifyRequest): Promise<BatchVerifyResponse__Output>;
-  pipeline(): TestPipeline;
+  /** @param deadlineMs from now; without, the stream may stay open for ever */
+  pipeline(deadlineMs?: number): TestPipeline;
   close(): void;
 }
 
@@ -49,7 +50,8 @@ export function connectBatchClient(
   return {
     batchSign: (request) => promise((done) => signing.batchSign(request, done)),
     batchVerify: (request) => promise((done) => signing.batchVerify(request, done)),
-    pipeline: () => startPipeline(signing.pipeline()),
+    pipeline: (deadlineMs = Number.POSITIVE_INFINITY) =>
+      startPipeline(signing.pipeline({ deadline: Date.now() + deadlineMs })),
     close: () => signing.close(),
   };
 }

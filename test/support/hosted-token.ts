@@ -3,7 +3,7 @@ import { HostedToken, type HostedTokenOptions } from '../../src/token-host/hoste
 import type { SoftHsm } from './softhsm.ts';
 
 /** The built host program: tests run what users run. */
-const HOST_PROGRAM = join(import.meta.dirname, '../../dist/token-host/host-process.js');
+export const HOST_PROGRAM = join(import.meta.dirname, '../../dist/token-host/host-process.js');
 
 /** A hosted token on a SoftHSM, with two hosts of two sessions unless told otherwise. */
 export function startHostedToken(

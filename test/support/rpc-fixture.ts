@@ -59,6 +59,7 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
       maxDataBytes: MAX_DATA_BYTES,
       maxInFlight: 1_000,
       maxInFlightPerClient: 500,
+      maxStreamsPerClient: 64,
       ...options.limits,
     },
     defaultDeadlineMs: options.defaultDeadlineMs ?? 10_000,

@@ -47,6 +47,7 @@ describe('a right configuration', () => {
         maxWaiting: 1_024,
         maxInFlight: 4_096,
         maxInFlightPerClient: 2_048,
+        maxStreamsPerClient: 64,
         defaultDeadlineMs: 5_000,
       },
       health: { intervalMs: 1_000, timeoutMs: 2_000 },

@@ -1,6 +1,15 @@
 import { expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
-import { Admission } from '../../src/rpc/admission.ts';
+import { Admission, type AdmissionLimits } from '../../src/rpc/admission.ts';
+
+function admissionOf(limits: Partial<AdmissionLimits>): Admission {
+  return new Admission({
+    maxInFlight: 10,
+    maxInFlightPerClient: 10,
+    maxStreamsPerClient: 10,
+    ...limits,
+  });
+}
 
 function reasonOf(call: () => void): string {
   try {
@@ -13,7 +22,7 @@ function reasonOf(call: () => void): string {
 }
 
 test("a client's own limit does not touch other clients", () => {
-  const admission = new Admission({ maxInFlight: 10, maxInFlightPerClient: 2 });
+  const admission = admissionOf({ maxInFlightPerClient: 2 });
   admission.enter('shop');
   admission.enter('shop');
 
@@ -22,7 +31,7 @@ test("a client's own limit does not touch other clients", () => {
 });
 
 test('all clients together have a limit', () => {
-  const admission = new Admission({ maxInFlight: 2, maxInFlightPerClient: 2 });
+  const admission = admissionOf({ maxInFlight: 2 });
   admission.enter('shop');
   admission.enter('billing');
 
@@ -30,7 +39,7 @@ test('all clients together have a limit', () => {
 });
 
 test('a request that was refused does not count', () => {
-  const admission = new Admission({ maxInFlight: 1, maxInFlightPerClient: 1 });
+  const admission = admissionOf({ maxInFlight: 1 });
   admission.enter('shop');
 
   reasonOf(() => admission.enter('shop'));
@@ -39,7 +48,7 @@ test('a request that was refused does not count', () => {
 });
 
 test('a request that leaves makes room', () => {
-  const admission = new Admission({ maxInFlight: 2, maxInFlightPerClient: 2 });
+  const admission = admissionOf({ maxInFlight: 2 });
   admission.enter('shop');
   admission.enter('shop');
 
@@ -50,9 +59,30 @@ test('a request that leaves makes room', () => {
 });
 
 test('a request that leaves twice is a defect', () => {
-  const admission = new Admission({ maxInFlight: 1, maxInFlightPerClient: 1 });
+  const admission = admissionOf({ maxInFlight: 1 });
   admission.enter('shop');
   admission.leave('shop');
 
   expect(() => admission.leave('shop')).toThrow(Error);
+});
+
+test("a client's open streams have a limit of their own", () => {
+  const admission = admissionOf({ maxInFlightPerClient: 1, maxStreamsPerClient: 2 });
+  admission.enter('shop');
+  admission.openStream('shop');
+  admission.openStream('shop');
+
+  expect(reasonOf(() => admission.openStream('shop'))).toBe('CLIENT_SATURATED');
+  expect(reasonOf(() => admission.openStream('billing'))).toBe('none');
+  expect(admission.inFlight).toBe(1);
+});
+
+test('a stream that closes makes room for one', () => {
+  const admission = admissionOf({ maxStreamsPerClient: 1 });
+  admission.openStream('shop');
+
+  admission.closeStream('shop');
+
+  expect(reasonOf(() => admission.openStream('shop'))).toBe('none');
+  expect(reasonOf(() => admission.openStream('shop'))).toBe('CLIENT_SATURATED');
 });

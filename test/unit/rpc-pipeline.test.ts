@@ -1,19 +1,28 @@
 import { Duplex } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
+import { status } from '@grpc/grpc-js';
 import { expect, test } from 'vitest';
 import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { Admission } from '../../src/rpc/admission.ts';
 import { Pipelines } from '../../src/rpc/pipeline.ts';
 
 const MAX_UNANSWERED_FRAMES = 64;
+const MAX_STREAMS_PER_CLIENT = 10;
 
 /** A stream of gRPC's: what a client sends is pushed into it, and answers are kept. */
 class FakeCall extends Duplex {
   readonly answers: unknown[] = [];
+  deadlineMs = Number.POSITIVE_INFINITY;
   cancelled = false;
+
+  /** The error that it was ended with. */
+  failure: unknown;
 
   constructor() {
     super({ objectMode: true });
+    this.on('error', (error) => {
+      this.failure = error;
+    });
   }
 
   override _read(): void {}
@@ -21,6 +30,10 @@ class FakeCall extends Duplex {
   override _write(answer: unknown, _: string, taken: () => void): void {
     this.answers.push(answer);
     taken();
+  }
+
+  getDeadline(): number {
+    return this.deadlineMs;
   }
 
   getPeer(): string {
@@ -42,7 +55,12 @@ class FakeCall extends Duplex {
 
 function subject() {
   const defects: unknown[] = [];
-  const admission = new Admission({ maxInFlight: 1_000, maxInFlightPerClient: 1_000 });
+  const outcomes: string[] = [];
+  const admission = new Admission({
+    maxInFlight: 1_000,
+    maxInFlightPerClient: 1_000,
+    maxStreamsPerClient: MAX_STREAMS_PER_CLIENT,
+  });
   let begun = 0;
   const abortable = async (signal: Cancellation): Promise<never> => {
     begun += 1;
@@ -60,7 +78,10 @@ function subject() {
       connections: { callerOf: () => ({ client: 'shop', peer: '192.0.2.1:4711' }) },
       admission,
       defaultDeadlineMs: 10_000,
-      observer: { onRequest: undefined, onDefect: (error) => defects.push(error) },
+      observer: {
+        onRequest: ({ outcome }) => outcomes.push(outcome),
+        onDefect: (error) => defects.push(error),
+      },
     },
   );
   const serve = () => {
@@ -68,7 +89,7 @@ function subject() {
     pipelines.serve(call as unknown as Parameters<Pipelines['serve']>[0]);
     return call;
   };
-  return { serve, pipelines, admission, defects, begun: () => begun };
+  return { serve, pipelines, admission, defects, outcomes, begun: () => begun };
 }
 
 test('a stream that is cancelled begins no frame that it had not begun', async () => {
@@ -83,6 +104,45 @@ test('a stream that is cancelled begins no frame that it had not begun', async (
 
   expect(begun()).toBe(MAX_UNANSWERED_FRAMES);
   expect(admission.inFlight).toBe(0);
+});
+
+test.each([
+  ['before', 60_000, 'CANCELLED'],
+  ['at', 0, 'DEADLINE_EXCEEDED'],
+])(
+  'a frame of a stream that ends %s its deadline has a reason that says so',
+  async (_, ms, reason) => {
+    const { serve, outcomes } = subject();
+    const call = serve();
+    call.deadlineMs = Date.now() + ms;
+    call.send(1);
+    await pause(0);
+
+    call.cancel();
+    await pause(0);
+    await pause(0);
+
+    expect(outcomes).toEqual([reason]);
+  },
+);
+
+test('a stream over the limit of its client is refused and not read, until another one ends', async () => {
+  const { serve, outcomes, begun } = subject();
+  const [first] = Array.from({ length: MAX_STREAMS_PER_CLIENT }, () => serve());
+
+  const refused = serve();
+  refused.send(1);
+  await pause(0);
+  first?.cancel();
+  await pause(0);
+  const next = serve();
+  next.send(1);
+  await pause(0);
+
+  expect(refused.failure).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+  expect(outcomes).toEqual(['CLIENT_SATURATED']);
+  expect(next.failure).toBeUndefined();
+  expect(begun()).toBe(1);
 });
 
 test('a stream that comes while the server ends is not read', async () => {

@@ -60,7 +60,11 @@ interface SubjectOptions {
 function subject({ defaultDeadlineMs = 10_000, respond }: SubjectOptions = {}) {
   const records: RequestRecord[] = [];
   const defects: unknown[] = [];
-  const admission = new Admission({ maxInFlight: 10, maxInFlightPerClient: 5 });
+  const admission = new Admission({
+    maxInFlight: 10,
+    maxInFlightPerClient: 5,
+    maxStreamsPerClient: 1,
+  });
   const environment: RpcEnvironment = {
     connections: { callerOf: (name) => (name === 'connection-1' ? CALLER : undefined) },
     admission,
