@@ -6,7 +6,8 @@ source scripts/lib/setup.sh
 
 require_packages softhsm2 nghttp2-client
 bash scripts/lib/build.sh
+bash scripts/lib/shim.sh
 node_modules/.bin/tsc --project scripts/bench
-# What is compiled finds the built daemon and the API where its sources find them.
-ln -sfn ../dist ../proto .bench/
+# What is compiled finds the built daemon, the API and the shim where its sources find them.
+ln -sfn ../dist ../proto ../.test .bench/
 exec node .bench/scripts/bench/main.js "$@"
