@@ -11,9 +11,14 @@ const FORMATS = {
   clientCpuUs: ['client cpu us/op', 1],
   serverCpuUs: ['server cpu us/op', 1],
   hostsCpuUs: ['hosts cpu us/op', 1],
+  tokenMs: ['token ms', 3],
+  eventLoopDelayP99Ms: ['event loop p99 ms', 3],
+  healthP99Ms: ['health p99 ms', 3],
   startMs: ['start ms', 0],
   residentMiB: ['resident MiB', 1],
   proportionalMiB: ['proportional MiB', 1],
+  serverMiB: ['server MiB', 1],
+  hostsMiB: ['hosts MiB', 1],
 } as const satisfies Record<Figure, readonly [title: string, decimals: number]>;
 
 const RATIO_DECIMALS = 3;

@@ -6,9 +6,10 @@ source scripts/lib/setup.sh
 
 require_packages softhsm2 nghttp2-client p11-kit gcc libc6-dev
 bash scripts/lib/build.sh
+bash scripts/lib/shim.sh
 node_modules/.bin/tsc --project scripts/bench
 gcc -std=gnu11 -O2 -Wall -Wextra -pthread -Itest/support/pkcs11-shim \
   -o .bench/cryptoki-load scripts/bench/cryptoki-load.c -ldl
-# What is compiled finds the built daemon and the API where its sources find them.
-ln -sfn ../dist ../proto .bench/
+# What is compiled finds the built daemon, the API and the shim where its sources find them.
+ln -sfn ../dist ../proto ../.test .bench/
 exec node .bench/scripts/bench/main.js "$@"

@@ -17,10 +17,20 @@ export interface Row {
   /** That of the token hosts together. */
   readonly hostsCpuUs?: number;
   readonly startMs?: number;
+  /** For how long the token works on one operation. */
+  readonly tokenMs?: number;
+  /** How late the event loop of the process that clients talk to is. */
+  readonly eventLoopDelayP99Ms?: number;
+  /** How long the answer to a health check takes, for a client that does nothing else. */
+  readonly healthP99Ms?: number;
   /** Memory that is in RAM, with what it shares with other processes counted in full. */
   readonly residentMiB?: number;
   /** The same with what is shared divided among those who share it. */
   readonly proportionalMiB?: number;
+  /** Proportional memory of the process that clients talk to. */
+  readonly serverMiB?: number;
+  /** That of the token hosts together. */
+  readonly hostsMiB?: number;
 }
 
 /** What a row can have a number for. */

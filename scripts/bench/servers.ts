@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { WarmMode } from '../../src/domain/token-options.ts';
 import { type Daemon, startDaemon } from '../../test/support/daemon.ts';
 import { hostPids } from '../../test/support/host-pids.ts';
 import { createSoftHsm, type SoftHsm } from '../../test/support/softhsm.ts';
@@ -18,7 +19,21 @@ export interface MeasuredServer {
   readonly hosts: readonly { readonly name: string; readonly pid: number }[];
 }
 
-/** How many token hosts sign; all other settings that matter here are the daemon's defaults. */
+/** How a daemon differs from the one that most scenarios measure, which has the defaults. */
+export interface SigildOptions {
+  /** What stands under `token` in the configuration. */
+  readonly token?: {
+    readonly hosts?: number;
+    readonly sessionsPerHost?: number;
+    readonly warmKeys?: WarmMode;
+    readonly module?: string;
+  };
+  /** What stands under `limits`. */
+  readonly limits?: { readonly defaultDeadlineMs?: number };
+  /** What is added to its environment. */
+  readonly environment?: NodeJS.ProcessEnv;
+}
+
 const HOSTS = 2;
 
 const STOP_LIMIT_MS = 15_000;
@@ -39,9 +54,19 @@ export async function startSigild(
   name: string,
   resources: Resources,
   softHsm = createToken(resources),
+  options: SigildOptions = {},
 ): Promise<MeasuredServer> {
-  const daemon = await startBuiltDaemon(softHsm, resources);
-  await until(() => hostPids(daemon).length === HOSTS && writerPid(daemon) !== undefined);
+  const daemon = await startBuiltDaemon(softHsm, resources, options);
+  return whenComplete(name, daemon, options.token?.hosts);
+}
+
+/** Waits until all hosts of a daemon are there. */
+export async function whenComplete(
+  name: string,
+  daemon: Daemon,
+  hostCount = HOSTS,
+): Promise<MeasuredServer> {
+  await until(() => hostPids(daemon).length === hostCount && writerPid(daemon) !== undefined);
   const [unix = '', tcp = ''] = daemon.addresses;
   const hosts = [
     ...hostPids(daemon).map((pid, index) => ({ name: `host ${index + 1}`, pid })),
@@ -51,14 +76,20 @@ export async function startSigild(
 }
 
 /** Starts the built daemon and waits until it serves. */
-export async function startBuiltDaemon(softHsm: SoftHsm, resources: Resources): Promise<Daemon> {
+export async function startBuiltDaemon(
+  softHsm: SoftHsm,
+  resources: Resources,
+  { token, limits = {}, environment = {} }: SigildOptions = {},
+): Promise<Daemon> {
   const { module, label, pinFile } = softHsm;
   const daemon = await startDaemon(softHsm, {
     config: {
-      token: { module, label, pinFile, hosts: HOSTS },
+      token: { module, label, pinFile, hosts: HOSTS, ...token },
+      limits,
       health: {},
       log: { level: 'info' },
     },
+    environment,
   });
   resources.add(async () => {
     const killer = setTimeout(() => daemon.process.kill('SIGKILL'), STOP_LIMIT_MS);

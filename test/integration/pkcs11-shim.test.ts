@@ -198,10 +198,11 @@ describe('a rule', () => {
     expect(await process.returnValue('C_Finalize')).toBe(CKR_OK);
   });
 
-  test('makes calls take longer, with jitter', async () => {
+  test('makes calls take longer, with jitter, and adds up how much', async () => {
     const { process, session } = await startUser();
     await shim.control(on('C_GetSessionInfo').delay(10, { jitter: 20 }));
     const faults = shim.faults('C_GetSessionInfo');
+    const delayMs = shim.delayMs('C_GetSessionInfo');
 
     const startMs = performance.now();
     const failures = await failuresOf(process, session, 20);
@@ -211,6 +212,9 @@ describe('a rule', () => {
     // The jitter of 20 calls with the first seed is 10 ms on average, or nearly so.
     expect(tookMs).toBeGreaterThan(20 * (10 + 7));
     expect(shim.faults('C_GetSessionInfo')).toBe(faults);
+    const addedMs = shim.delayMs('C_GetSessionInfo') - delayMs;
+    expect(addedMs).toBeGreaterThan(20 * (10 + 7));
+    expect(addedMs).toBeLessThan(tookMs);
   });
 
   test('holds a call until the control file changes', async () => {

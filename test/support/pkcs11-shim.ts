@@ -9,9 +9,12 @@ const MODULE = join(import.meta.dirname, '../../.test/pkcs11-shim.so');
 /** Longer than the shim takes to see that its control file has changed. */
 const CONTROL_DELAY_MS = 5;
 
-/** A record of the counters file: the name, the calls, the faults, and what fills it up. */
+/** A record of the counters file: the name, three counters, and what fills it up. */
 const RECORD_BYTES = 64;
 const NAME_BYTES = 24;
+const OFFSETS = { calls: NAME_BYTES, faults: NAME_BYTES + 8, delayNs: NAME_BYTES + 16 };
+
+const NS_PER_MS = 1e6;
 
 export type CryptokiFunction = Exclude<
   Extract<keyof pkcs11js.PKCS11, `C_${string}`>,
@@ -51,6 +54,8 @@ export interface Pkcs11Shim {
   calls(name: CryptokiFunction): number;
   /** How many of these calls were not answered as the real module would have done. */
   faults(name: CryptokiFunction): number;
+  /** For how long rules have delayed these calls in all: timers ring late. */
+  delayMs(name: CryptokiFunction): number;
 }
 
 export function pkcs11Shim({ directory, module, environment }: SoftHsm): Pkcs11Shim {
@@ -63,26 +68,27 @@ export function pkcs11Shim({ directory, module, environment }: SoftHsm): Pkcs11S
     module: MODULE,
     environment: {
       ...environment,
-      SIGILD_SHIM_MODULE: module,
-      SIGILD_SHIM_CONTROL: control,
-      SIGILD_SHIM_COUNTERS: counters,
+      PKCS11_SHIM_MODULE: module,
+      PKCS11_SHIM_CONTROL: control,
+      PKCS11_SHIM_COUNTERS: counters,
     },
     async control(...lines) {
       writeFileSync(`${control}.new`, lines.map((line) => `${line}\n`).join(''));
       renameSync(`${control}.new`, control);
       await sleep(CONTROL_DELAY_MS);
     },
-    calls: (name) => readCounter(counters, name, NAME_BYTES),
-    faults: (name) => readCounter(counters, name, NAME_BYTES + 8),
+    calls: (name) => readCounter(counters, name, 'calls'),
+    faults: (name) => readCounter(counters, name, 'faults'),
+    delayMs: (name) => readCounter(counters, name, 'delayNs') / NS_PER_MS,
   };
 }
 
-function readCounter(file: string, name: CryptokiFunction, offset: number): number {
+function readCounter(file: string, name: CryptokiFunction, counter: keyof typeof OFFSETS): number {
   if (!existsSync(file)) return 0;
   const bytes = readFileSync(file);
   for (let record = 0; bytes[record]; record += RECORD_BYTES) {
     const [found] = bytes.toString('latin1', record, record + NAME_BYTES).split('\0');
-    if (found === name) return Number(bytes.readBigUInt64LE(record + offset));
+    if (found === name) return Number(bytes.readBigUInt64LE(record + OFFSETS[counter]));
   }
   throw new Error(`the shim does not count ${name}`);
 }

@@ -47,8 +47,8 @@ export function softHsmModule(): string {
   return module;
 }
 
-export function createSoftHsm(label = 'test'): SoftHsm {
-  const directory = mkdtempSync(join(tmpdir(), 'sigild-softhsm-'));
+export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
+  const directory = mkdtempSync(join(parent, 'sigild-softhsm-'));
   const module = softHsmModule();
   const configuration = join(directory, 'softhsm2.conf');
   const tokens = join(directory, 'tokens');

@@ -18,6 +18,7 @@ struct function_counts {
   _Alignas(64) char name[NAME_BYTES];
   _Atomic uint64_t calls;
   _Atomic uint64_t faults;
+  _Atomic uint64_t delay_ns;
 };
 
 struct plan_counts {
@@ -70,6 +71,11 @@ void counters_add_call(enum function function) {
 
 void counters_add_fault(enum function function) {
   counters_add(&counters->functions[function].faults);
+}
+
+void counters_add_delay(enum function function, int64_t ns) {
+  _Atomic uint64_t *sum = &counters->functions[function].delay_ns;
+  atomic_fetch_add_explicit(sum, (uint64_t)ns, memory_order_relaxed);
 }
 
 static struct rule_counts *find_or_make(const struct identity *identity) {

@@ -33,6 +33,9 @@ void counters_add_call(enum function function);
 /* Counts a call that the shim has spoilt. */
 void counters_add_fault(enum function function);
 
+/* Adds up for how long calls were delayed. */
+void counters_add_delay(enum function function, int64_t ns);
+
 /* The counts of a plan, from zero when no process has asked for them yet. */
 struct rule_counts *counters_of_plan(const struct identity *identity);
 

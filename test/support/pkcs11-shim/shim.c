@@ -4,9 +4,9 @@
  *
  * Environment:
  *
- *   SIGILD_SHIM_MODULE    the real module's file
- *   SIGILD_SHIM_CONTROL   the control file; none, or one that is not there: everything is passed on
- *   SIGILD_SHIM_COUNTERS  a file in which all processes count; none: each counts for itself
+ *   PKCS11_SHIM_MODULE    the real module's file
+ *   PKCS11_SHIM_CONTROL   the control file; none, or one that is not there: everything is passed on
+ *   PKCS11_SHIM_COUNTERS  a file in which all processes count; none: each counts for itself
  *
  * Calls that begin 2 ms or more after a change of the control file see it. It has to be put in its
  * place by rename(2), so that nobody reads half of it. As long as it has an error, which stderr
@@ -40,7 +40,7 @@
  *   times N             N times in all
  *
  * The calls are counted from the moment that the control file has changed, in all processes that
- * share SIGILD_SHIM_COUNTERS together. Rules act in the order of their lines, and those after one
+ * share PKCS11_SHIM_COUNTERS together. Rules act in the order of their lines, and those after one
  * that has answered the call do not see it. Chance and jitter depend on the seed and the number of
  * the call alone. A setting is one of
  *
@@ -107,8 +107,10 @@ static void hang(const struct plan *plan, bool forever) {
 }
 
 /* Sleeps outside of all locks: other sessions sleep at the same time. */
-static void delay(const struct rule *rule, double random) {
+static void delay(enum function function, const struct rule *rule, double random) {
+  int64_t start_ns = clock_now_ns();
   clock_sleep_ns(rule->delay_ns + (int64_t)(random * (double)rule->jitter_ns));
+  counters_add_delay(function, clock_now_ns() - start_ns);
 }
 
 static void die_of_segfault(void) {
@@ -151,7 +153,7 @@ static bool act(const struct plan *plan, size_t index, uint64_t number, struct c
   const struct rule *rule = &plan->rules[index];
   if (rule->action == DELAY) {
     /* Drawn apart from the rule's chance. */
-    delay(rule, plan_random(plan, ~index, number));
+    delay(call->function, rule, plan_random(plan, ~index, number));
     return true;
   }
   spoil(call);
@@ -341,10 +343,10 @@ static CK_FUNCTION_LIST functions = {
 };
 
 static bool load_real_module(void) {
-  const char *file = getenv("SIGILD_SHIM_MODULE");
+  const char *file = getenv("PKCS11_SHIM_MODULE");
   void *module = file == NULL ? NULL : dlopen(file, RTLD_NOW | RTLD_LOCAL);
   if (module == NULL) {
-    fprintf(stderr, "pkcs11-shim: SIGILD_SHIM_MODULE: %s\n", file == NULL ? "not set" : dlerror());
+    fprintf(stderr, "pkcs11-shim: PKCS11_SHIM_MODULE: %s\n", file == NULL ? "not set" : dlerror());
     return false;
   }
   CK_RV (*get_list)(CK_FUNCTION_LIST **) =
@@ -367,8 +369,8 @@ static void load(void) {
   functions.C_VerifyInit = verify_init;
   functions.C_Sign = sign;
   functions.C_SignFinal = sign_final;
-  control_open(getenv("SIGILD_SHIM_CONTROL"));
-  is_loaded = load_real_module() && counters_open(getenv("SIGILD_SHIM_COUNTERS"));
+  control_open(getenv("PKCS11_SHIM_CONTROL"));
+  is_loaded = load_real_module() && counters_open(getenv("PKCS11_SHIM_COUNTERS"));
 }
 
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list) {

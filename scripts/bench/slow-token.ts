@@ -1,0 +1,147 @@
+import { on, type Pkcs11Shim, pkcs11Shim } from '../../test/support/pkcs11-shim.ts';
+import { EventLoopDelay } from './event-loop-delay.ts';
+import { createFilledToken } from './filled-token.ts';
+import { HealthChecks } from './health-checks.ts';
+import { DATA, KeyLoad } from './key-load.ts';
+import { compareInTurns, type Sample } from './rounds.ts';
+import type { Context, Outcome, Row, Scenario } from './scenario.ts';
+import { type MeasuredServer, startSigild } from './servers.ts';
+
+/** The calls of one operation, and for how long the token works on each. */
+const FUNCTIONS = ['C_SignInit', 'C_Sign'] as const;
+const FUNCTION_MS = 1;
+
+interface Split {
+  readonly hosts: number;
+  readonly sessionsPerHost: number;
+}
+
+const SPLITS: readonly Split[] = [
+  { hosts: 1, sessionsPerHost: 1 },
+  { hosts: 2, sessionsPerHost: 4 },
+  { hosts: 2, sessionsPerHost: 16 },
+];
+
+/** Its ratios have no number of sessions in their names. */
+const MOST_SESSIONS = 32;
+
+/**
+ * What a client is asked at one time with one key travels in one frame, on which one session works;
+ * 8 frames of a client are under way. So there are two frames for each session, of 8 items or so.
+ */
+const KEYS = 8;
+const CALLERS_PER_SESSION = 16;
+const SESSIONS_PER_CLIENT = 4;
+
+/** A session makes a few hundred operations a second, too few to warm its thread's code up sooner. */
+const WARM_UP_SECONDS = 10;
+
+const MS_PER_SECOND = 1_000;
+
+export const slowToken: Scenario = {
+  name: 'slow-token',
+  summary:
+    'sign on a token that takes 1 ms for C_SignInit and 1 ms for C_Sign, in 1 to 32 sessions',
+  run,
+};
+
+async function run(context: Context): Promise<Outcome> {
+  const tokens: SlowToken[] = [];
+  for (const split of SPLITS) tokens.push(await SlowToken.start(split, context));
+  const { rows } = await compareInTurns(tokens, context, (token) => token.measure());
+  const ratios = tokens.flatMap(({ sessions }, index) => ratiosOf(sessions, rows[index]));
+  return { rows, ratios: Object.fromEntries(ratios) };
+}
+
+type SlowSample = Sample & Pick<Row, 'tokenMs' | 'eventLoopDelayP99Ms' | 'healthP99Ms'>;
+
+/**
+ * @returns the operations of so many sessions over those that the token should do (`ideal`), and over
+ *   those that it did in the time that it has really taken for one (`token`)
+ */
+export function ratiosOf(sessions: number, row: Row | undefined): [name: string, ratio: number][] {
+  const { opsPerSecond = 0, tokenMs = 0 } = row ?? {};
+  const name = sessions === MOST_SESSIONS ? 'slow-token' : `slow-token-${sessions}`;
+  const share = (operationMs: number) => (opsPerSecond * operationMs) / (sessions * MS_PER_SECOND);
+  return [
+    [`${name}/ideal`, share(FUNCTIONS.length * FUNCTION_MS)],
+    [`${name}/token`, share(tokenMs)],
+  ];
+}
+
+interface Parts {
+  readonly shim: Pkcs11Shim;
+  readonly server: MeasuredServer;
+  readonly delay: EventLoopDelay;
+  readonly health: HealthChecks;
+  readonly load: KeyLoad;
+}
+
+/** A daemon on a slow token of its own. */
+class SlowToken {
+  readonly name: string;
+  readonly sessions: number;
+  readonly #parts: Parts;
+  readonly #seconds: number;
+
+  private constructor(name: string, sessions: number, parts: Parts, seconds: number) {
+    this.name = name;
+    this.sessions = sessions;
+    this.#parts = parts;
+    this.#seconds = seconds;
+  }
+
+  /** Starts it and makes it warm. */
+  static async start(split: Split, context: Context): Promise<SlowToken> {
+    const { resources, seconds, progress } = context;
+    const sessions = split.hosts * split.sessionsPerHost;
+    const name = `slow-token S=${sessions}`;
+    const { softHsm, keys } = await createFilledToken(KEYS, DATA, context);
+    const shim = pkcs11Shim(softHsm);
+    await shim.control(on(...FUNCTIONS).delay(FUNCTION_MS));
+    const delay = new EventLoopDelay(softHsm.directory);
+    const server = await startSigild(name, resources, softHsm, {
+      // A slow token has processors of its own, SoftHSM has not: copies of keys cost it the least.
+      token: { ...split, warmKeys: 'on', module: shim.module },
+      environment: { ...shim.environment, ...delay.environment },
+    });
+    const callers = {
+      clients: Math.ceil(sessions / SESSIONS_PER_CLIENT),
+      callers: sessions * CALLERS_PER_SESSION,
+    };
+    const load = new KeyLoad(server, { ...callers, keys }, context);
+    progress(`warming up: ${name}`);
+    await load.signFor(WARM_UP_SECONDS);
+    const health = new HealthChecks(server, resources);
+    return new SlowToken(name, sessions, { shim, server, delay, health, load }, seconds);
+  }
+
+  async measure(): Promise<SlowSample> {
+    const { server, delay, health, load } = this.#parts;
+    const startMeters = [delay.takeP99Ms(server.pid), health.takeP99Ms()];
+    await Promise.all(startMeters);
+    const tokenMs = this.#meterToken();
+    const sample = await load.signFor(this.#seconds);
+    return {
+      ...sample,
+      tokenMs: tokenMs(),
+      eventLoopDelayP99Ms: await delay.takeP99Ms(server.pid),
+      healthP99Ms: await health.takeP99Ms(),
+    };
+  }
+
+  /** @returns tells for how long the token has worked on each operation since, on average */
+  #meterToken(): () => number {
+    const { shim } = this.#parts;
+    const read = () =>
+      FUNCTIONS.map((name) => ({ calls: shim.calls(name), ms: shim.delayMs(name) }));
+    const before = read();
+    return () => {
+      const each = read().map(({ calls, ms }, index) => {
+        const { calls: callsBefore = 0, ms: msBefore = 0 } = before[index] ?? {};
+        return (ms - msBefore) / (calls - callsBefore);
+      });
+      return each.reduce((sum, ms) => sum + ms, 0);
+    };
+  }
+}
