@@ -10,8 +10,9 @@ export interface AdmissionLimits {
 }
 
 /**
- * Counts the requests that are worked on, and the streams that are open. A request counts until its work has ended, even when its
- * caller has gone: a client that cancels what it asked for makes no room for more.
+ * Counts the requests that are worked on, and the streams that are open. A request counts until its
+ * work has ended, even when its caller has gone: a client that cancels what it asked for makes no
+ * room for more.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
