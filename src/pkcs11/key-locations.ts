@@ -17,6 +17,9 @@ const REACH = 16;
 const SLOT_WORDS = 2;
 const WORD_BYTES = 8;
 
+/** Behind the slots: not 0 once all keys have been found. */
+const COMPLETE = SLOTS * SLOT_WORDS;
+
 /** A slot that was never used has this tag; CK_INVALID_HANDLE is the same number. */
 const NONE = 0n;
 
@@ -36,7 +39,7 @@ export class KeyLocations {
   readonly #words: BigUint64Array;
 
   /** @param memory of another thread's, to share it; left out, nothing is known yet */
-  constructor(memory = new SharedArrayBuffer(SLOTS * SLOT_WORDS * WORD_BYTES)) {
+  constructor(memory = new SharedArrayBuffer((COMPLETE + 1) * WORD_BYTES)) {
     this.memory = memory;
     this.#words = new BigUint64Array(memory);
   }
@@ -62,6 +65,16 @@ export class KeyLocations {
       handles.set(tag, handles.has(tag) ? undefined : handle);
     }
     for (const [tag, handle] of handles) this.#set(tag, handle);
+  }
+
+  /** To be called when a search for all keys has been taken in. */
+  complete(): void {
+    Atomics.store(this.#words, COMPLETE, 1n);
+  }
+
+  /** Whether any thread has found all keys that there were then. */
+  get isComplete(): boolean {
+    return Atomics.load(this.#words, COMPLETE) === 1n;
   }
 
   forget(version: VersionRef): void {

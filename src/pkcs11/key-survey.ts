@@ -22,6 +22,7 @@ export function* surveyKeys(
       yield;
     }
     locations.take(found);
+    locations.complete();
   } catch (error) {
     if (!(error instanceof CryptokiError)) throw error;
   }

@@ -80,7 +80,9 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.listKeys */
   listKeys(): Key[] {
-    return groupByName(this.#search('listing keys', (session) => this.#objects.all(session)));
+    const versions = this.#search('listing keys', (session) => this.#objects.all(session));
+    this.#locations.complete();
+    return groupByName(versions);
   }
 
   /** Several at the same time may each make one. @throws {SigildError} as Token.createKey */

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { KeyLocations } from '../pkcs11/key-locations.ts';
 import { connectToken, type TokenConnection } from '../pkcs11/token-connection.ts';
@@ -21,11 +21,15 @@ const SIGNALS_OF_THE_FRONT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** A few hundred bytes each on SoftHSM; an HSM has room for some thousand session objects. */
 const MAX_COPIES_PER_SESSION = 256;
 
-/** How long the survey of the keys keeps the main thread from its events, but for calls that take longer. */
+/** The starts of other hosts and the front's own listing of the keys, on a lane, go first. */
+const SURVEY_DELAY_MS = 1_000;
+
+/** How long the survey of the keys keeps this thread from its events, but for single calls that do. */
 const SURVEY_STEP_MS = 5;
 
 /** Not 0 once this thread has heard that a lane ends, and so the host. */
-const heard = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+const heardMemory = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+const heard = new Int32Array(heardMemory);
 
 interface OpenedLanes {
   readonly open: readonly number[];
@@ -48,7 +52,7 @@ async function run(message: StartMessage): Promise<void> {
   }
   const { serial, warmth } = connection;
   send({ type: 'ready', serial, lanes: open, shortage, warmth });
-  if (message.survey) await finish(connection.survey(locations));
+  if (message.survey) await survey(connection, locations, ended);
   await ended;
   connection.close();
   if (process.connected) process.disconnect();
@@ -63,7 +67,7 @@ async function openLanes(
   const lanes = Array.from({ length: sessions }, (_, lane) =>
     openLane({
       fd: FIRST_LANE_FD + lane,
-      heard: heard.buffer as SharedArrayBuffer,
+      heard: heardMemory,
       module,
       slot: slot.handle,
       adopt,
@@ -101,10 +105,16 @@ function openLane(data: LaneData): { refusal: Promise<string | undefined>; end: 
   return { refusal, end };
 }
 
-/** Takes all steps of a survey, unless the host ends before. */
-async function finish(survey: Iterator<undefined, undefined>): Promise<void> {
+/** Looks where all keys stand, unless the host ends or a lane has seen them all before. */
+async function survey(
+  connection: TokenConnection,
+  locations: KeyLocations,
+  ended: Promise<unknown>,
+): Promise<void> {
+  await Promise.race([pause(SURVEY_DELAY_MS, undefined, { ref: false }), ended]);
+  const steps = connection.survey(locations);
   let sinceMs = performance.now();
-  while (Atomics.load(heard, 0) === 0 && !survey.next().done) {
+  while (Atomics.load(heard, 0) === 0 && !locations.isComplete && !steps.next().done) {
     if (performance.now() - sinceMs < SURVEY_STEP_MS) continue;
     await nextTurn();
     sinceMs = performance.now();

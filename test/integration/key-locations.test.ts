@@ -23,6 +23,12 @@ const SESSIONS = 4;
 /** pkcs11js 2.1.7 makes two calls to read attributes: for their sizes, then for their values. */
 const READS = 2;
 
+/** Before and after the first host makes a canary key, and for it in the other one. */
+const SEARCHES_OF_FIRST_START = 3;
+
+/** How long a host leaves the looking at its keys to others. */
+const SURVEY_DELAY_MS = 1_000;
+
 const DATA = Buffer.from('data');
 
 /** A key that another tool has written, and its version as sigild sees it. */
@@ -64,19 +70,21 @@ function deleteKey(label: string): void {
   softHsm.pkcs11Tool('--delete-object', '--type', 'secrkey', '--label', label);
 }
 
-/** Starts one host, and the one that changes the token. */
-async function start(options: Partial<HostedTokenOptions> = {}): Promise<HostedToken> {
-  let writers = 0;
-  token = await startHostedToken(softHsm, {
-    module: shim.module,
-    environment: shim.environment,
-    hosts: 1,
-    sessionsPerHost: SESSIONS,
-    onWriterTransition: () => {
-      writers += 1;
-    },
+function startOnShim(options: Partial<HostedTokenOptions> = {}): Promise<HostedToken> {
+  const { module, environment } = shim;
+  return startHostedToken(softHsm, {
+    ...{ module, environment, hosts: 1, sessionsPerHost: SESSIONS },
     ...options,
   });
+}
+
+/** Starts one host, and waits for the one that changes the token. */
+async function start(options: Partial<HostedTokenOptions> = {}): Promise<HostedToken> {
+  let writers = 0;
+  const onWriterTransition = () => {
+    writers += 1;
+  };
+  token = await startOnShim({ onWriterTransition, ...options });
   await until(() => writers > 0);
   return token;
 }
@@ -214,33 +222,47 @@ describe('after a start', () => {
   });
 });
 
+test('a host of which a session has listed all keys does not look at them again', async () => {
+  writeKey('adopted-key');
+  token = await startOnShim();
+
+  await token.listKeys(deadline());
+  await until(() => searches() === SEARCHES_OF_FIRST_START + 1);
+  await sleep(SURVEY_DELAY_MS + 500);
+
+  expect(searches()).toBe(SEARCHES_OF_FIRST_START + 1);
+});
+
 describe('a host that is looking at its keys', () => {
   const KEYS = 10;
 
-  test('serves meanwhile', async () => {
+  /** Starts a host on some keys, each of which takes it so long, and waits until it is at it. */
+  async function startSurveying(rule: string): Promise<WrittenKey> {
     const [key] = Array.from({ length: KEYS }, (_, number) => writeKey(`adopted-${number}`));
-    await shim.control(on('C_GetAttributeValue').delay(100));
-    await start();
+    await shim.control(rule);
+    await start({ warmKeys: 'off' });
+    await until(() => searches() === SEARCHES_OF_FIRST_START + 1);
+    return key as WrittenKey;
+  }
 
-    expect(await signEverywhere(key as WrittenKey)).toEqual(new Set(['signed']));
+  test('serves meanwhile', async () => {
+    const key = await startSurveying(on('C_GetAttributeValue').delay(100));
+
+    expect(await signEverywhere(key)).toEqual(new Set(['signed']));
   });
 
   test('ends in order when it is stopped', async () => {
-    for (let number = 0; number < KEYS; number++) writeKey(`adopted-${number}`);
-    // To look at all of them would take longer than it gets for its end.
-    await shim.control(on('C_GetAttributeValue').delay(500));
+    await startSurveying(on('C_GetAttributeValue').delay(500));
     const before = shim.calls('C_Finalize');
-    await start({ warmKeys: 'off' });
 
+    // Less than the rest of the keys would take.
     await token?.close(6_000);
 
     expect(shim.calls('C_Finalize')).toBe(before + 2);
   });
 
   test('is killed when the token never answers it', async () => {
-    writeKey('adopted-key');
-    await shim.control(on('C_GetAttributeValue').hangForever());
-    await start({ warmKeys: 'off' });
+    await startSurveying(on('C_GetAttributeValue').hangForever());
 
     const startMs = performance.now();
     await token?.close(500);
@@ -271,6 +293,7 @@ describe('a host that is looking at its keys', () => {
     };
     host.send(message);
     await once(host, 'message');
+    await until(() => shim.calls('C_GetAttributeValue') > 0);
 
     host.disconnect();
     for (const pipe of host.stdio.slice(FIRST_LANE_FD)) pipe?.destroy();

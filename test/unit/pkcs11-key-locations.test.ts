@@ -38,6 +38,17 @@ test('ten thousand keys that one thread has found are known to the others', () =
   );
 });
 
+test('all threads know when one of them has found all keys', () => {
+  const known = new KeyLocations();
+  const inAnotherThread = new KeyLocations(known.memory);
+  known.take(locations(10));
+  const before = inAnotherThread.isComplete;
+
+  known.complete();
+
+  expect([before, inAnotherThread.isComplete]).toEqual([false, true]);
+});
+
 test('a version that is found again stands where it was found last', () => {
   const known = new KeyLocations();
   known.take([location(1)]);
