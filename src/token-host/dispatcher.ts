@@ -24,10 +24,10 @@ const UNAVAILABLE_RETRY_MS = 1_000;
 /**
  * Gives calls to session lanes.
  *
- * 1. A lane has one batch at a time. Calls wait in order of arrival for as many lanes as their number
- *    is worth, which Pace knows: a fast token takes many in one batch, a slow one works on as
- *    many at once as it has sessions. Each lane takes its fair part of those waiting.
- * 2. Among free lanes one of the least busy host is chosen.
+ * 1. Calls go, in order of arrival, to as many lanes as their number is worth, which Pace knows: a
+ *    fast token takes many in one batch, a slow one works on as many at once as it has sessions.
+ *    Each lane takes its fair part of those waiting, and no more than it does soon.
+ * 2. Among free lanes one of the least busy host is chosen, among busy ones the least busy.
  * 3. A call of unknown length gets the next free lane for itself.
  * 4. A call whose caller has gone leaves the queue. One that is with a lane already runs on.
  * 5. When a host is lost, calls that may be repeated go to the head of the queue, once.
@@ -47,7 +47,7 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
     this.#maxWaiting = maxWaiting;
     this.#onHostLost = onHostLost;
     this.#lanes = new LanePool({
-      onIdle: () => this.#schedulePump(),
+      onRoom: () => this.#schedulePump(),
       onLost: (host, reason) => this.loseHost(host, reason),
     });
     // After the pipes have been read: when this process itself was stopped for a while, the answers

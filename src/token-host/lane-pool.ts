@@ -12,24 +12,19 @@ export interface LaneHost {
   kill(): void;
 }
 
-interface Member {
-  readonly idle: Lane[];
-  /** Calls for this host alone. */
-  readonly own: CallQueue;
-}
-
 export interface LanePoolEvents<AnyHost> {
-  /** A lane has answered all that it was given. */
-  readonly onIdle: () => void;
+  /** A lane has room for more calls. */
+  readonly onRoom: () => void;
   readonly onLost: (host: AnyHost, reason: Error) => void;
 }
 
 /** Calls wait no longer than this for a lane from which nothing is heard while others are free. */
 export const STALLED_MS = 5;
 
-/** The session lanes of the hosts that serve, and which of them are free. */
+/** The session lanes of the hosts that serve, and what each of them works on. */
 export class LanePool<AnyHost extends LaneHost> {
-  readonly #members = new Map<AnyHost, Member>();
+  /** With the calls for each host alone. */
+  readonly #hosts = new Map<AnyHost, CallQueue>();
   readonly #events: LanePoolEvents<AnyHost>;
   readonly #pace = new Pace();
 
@@ -38,23 +33,19 @@ export class LanePool<AnyHost extends LaneHost> {
   }
 
   get hosts(): readonly AnyHost[] {
-    return [...this.#members.keys()];
+    return [...this.#hosts.keys()];
   }
 
   /** The calls for one host alone; undefined when it does not serve. */
   ownOf(host: AnyHost): CallQueue | undefined {
-    return this.#members.get(host)?.own;
+    return this.#hosts.get(host);
   }
 
   add(host: AnyHost): void {
-    const idle = [...host.lanes];
-    this.#members.set(host, { idle, own: new CallQueue() });
+    this.#hosts.set(host, new CallQueue());
     for (const lane of host.lanes) {
       lane.attach({
-        onIdle: () => {
-          idle.push(lane);
-          this.#events.onIdle();
-        },
+        onRoom: this.#events.onRoom,
         onWorked: (workedMs, macs) => this.#pace.learn(workedMs, macs),
         onLost: (reason) => this.#events.onLost(host, reason),
       });
@@ -63,63 +54,97 @@ export class LanePool<AnyHost extends LaneHost> {
 
   /** @returns the calls that it had and had not answered; undefined when it did not serve */
   remove(host: AnyHost): Call[] | undefined {
-    const own = this.#members.get(host)?.own;
+    const own = this.#hosts.get(host);
     if (!own) return undefined;
-    this.#members.delete(host);
+    this.#hosts.delete(host);
     return [...host.lanes.flatMap((lane) => lane.abandon()), ...own.takeAll()];
   }
 
   /** Takes the calls that wait for one host alone. */
   takeOwn(): Call[] {
-    return [...this.#members.values()].flatMap(({ own }) => own.takeAll());
+    return [...this.#hosts.values()].flatMap((own) => own.takeAll());
   }
 
   /**
-   * Gives calls to free lanes: to as many as it is worth.
+   * Gives calls to lanes: to as many as it is worth, and to each no more than it does soon.
    *
    * @returns whether calls wait though lanes are free
    */
   deal(waiting: CallQueue): boolean {
-    for (const { idle, own } of this.#members.values()) {
-      while (own.length > 0 && idle.length > 0) give(own.take(1), idle);
-    }
-    const worthwhile = this.#worthwhile(waiting.macs);
-    for (let left = worthwhile; waiting.length > 0; left -= 1) {
-      const idle = this.#mostIdle();
-      if (idle.length === 0) return false;
-      // A call of unknown length hinders no other one, whatever the pace.
-      if (left <= 0 && !waiting.startsLong) return true;
-      const fairShare = Math.ceil(waiting.macs / Math.max(1, left));
-      give(waiting.take(Math.min(fairShare, this.#pace.macsPerBatch)), idle);
+    const nowMs = performance.now();
+    for (const [{ lanes }, own] of this.#hosts) if (own.length > 0) dealOwn(own, lanes);
+    let more = this.#worthwhile(waiting.macs, nowMs);
+    while (waiting.length > 0) {
+      const free = this.#free();
+      const lane = this.#choose(free, waiting.startsLong, more > 0, nowMs);
+      if (!lane) return free !== undefined;
+      const fairShare = Math.ceil(waiting.macs / Math.max(1, more));
+      const room = this.#pace.macsPerLane - lane.macsInFlight;
+      if (lane.idle) more -= 1;
+      give(waiting.take(Math.min(fairShare, room)), lane);
     }
     return false;
   }
 
-  /** How many more lanes shall work, with so many MACs waiting. */
-  #worthwhile(waitingMacs: number): number {
-    const nowMs = performance.now();
-    let lanes = 0;
-    let working = 0;
-    let macs = waitingMacs;
-    for (const host of this.#members.keys()) {
-      lanes += host.lanes.length;
-      for (const lane of host.lanes) {
-        if (lane.macsInFlight === 0 || lane.sinceProgressMs(nowMs) > STALLED_MS) continue;
-        working += 1;
-        macs += lane.macsInFlight;
-      }
-    }
-    return Math.min(lanes, this.#pace.lanesFor(macs) - working);
+  /** How many more lanes shall start to work, with so many MACs waiting. */
+  #worthwhile(waitingMacs: number, nowMs: number): number {
+    const lanes = this.#lanes();
+    const working = lanes.filter((lane) => isWorking(lane, nowMs));
+    const macs = working.reduce((sum, lane) => sum + lane.macsInFlight, waitingMacs);
+    return Math.min(lanes.length, this.#pace.lanesFor(macs) - working.length);
   }
 
-  /** The free lanes of the host that has the most of them. */
-  #mostIdle(): Lane[] {
-    let most: Lane[] = [];
-    for (const { idle } of this.#members.values()) if (idle.length > most.length) most = idle;
-    return most;
+  /** @param free a lane that has nothing to do */
+  #choose(
+    free: Lane | undefined,
+    forLong: boolean,
+    mayStart: boolean,
+    nowMs: number,
+  ): Lane | undefined {
+    // A call of unknown length has a lane for itself, and hinders nobody.
+    if (forLong || (mayStart && free)) return free;
+    return this.#leastBusy(nowMs);
+  }
+
+  /** A lane that has nothing to do, of the host that has the most of them. */
+  #free(): Lane | undefined {
+    let most: readonly Lane[] = [];
+    for (const { lanes } of this.#hosts.keys()) {
+      const idle = lanes.filter((lane) => lane.idle);
+      if (idle.length > most.length) most = idle;
+    }
+    return most.at(-1);
+  }
+
+  /** Of the lanes at work that have room the one that has the least to do. */
+  #leastBusy(nowMs: number): Lane | undefined {
+    const full = this.#pace.macsPerLane;
+    let least: Lane | undefined;
+    for (const lane of this.#lanes()) {
+      const hasRoom = isWorking(lane, nowMs) && lane.macsInFlight < full;
+      if (hasRoom && lane.macsInFlight < (least?.macsInFlight ?? full)) least = lane;
+    }
+    return least;
+  }
+
+  #lanes(): readonly Lane[] {
+    return this.hosts.flatMap(({ lanes }) => lanes);
   }
 }
 
-function give(batch: readonly Call[], idle: Lane[]): void {
-  if (batch.length > 0) idle.pop()?.send(batch);
+/** A lane from which nothing was heard for long, or that does something else, counts as missing. */
+function isWorking(lane: Lane, nowMs: number): boolean {
+  return lane.macsInFlight > 0 && lane.sinceProgressMs(nowMs) <= STALLED_MS;
+}
+
+/** One call goes to each lane, behind what it has, but for a lane that does nobody knows what. */
+function dealOwn(own: CallQueue, lanes: readonly Lane[]): void {
+  for (const lane of lanes.toSorted((a, b) => a.macsInFlight - b.macsInFlight)) {
+    if (own.length === 0) return;
+    if (lane.idle || lane.macsInFlight > 0) give(own.take(1), lane);
+  }
+}
+
+function give(batch: readonly Call[], lane: Lane): void {
+  if (batch.length > 0) lane.send(batch);
 }

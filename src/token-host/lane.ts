@@ -4,8 +4,8 @@ import { type Frame, FrameReader, numberFrame } from './frames.ts';
 import { decodeFailure, OUTCOME } from './protocol.ts';
 
 export interface LaneEvents {
-  /** Every call that it was given has been answered. */
-  readonly onIdle: (lane: Lane) => void;
+  /** Calls that it was given have been answered. */
+  readonly onRoom: () => void;
   /** A call for so many MACs has been done with so much work. */
   readonly onWorked: (workedMs: number, macs: number) => void;
   /** Told once: the lane's host is of no use any more. The calls in flight are still in flight. */
@@ -43,14 +43,14 @@ export class Lane {
     return this.#macsInFlight;
   }
 
-  /** How long ago it was given a batch, or answered a call. */
+  /** How long ago it began to work, or answered a call. */
   sinceProgressMs(nowMs: number): number {
     return nowMs - this.#progressAtMs;
   }
 
-  /** Gives it a batch, which travels in one write. The lane must be idle. */
+  /** Gives it a batch, which travels in one write. It works on it after all that it has. */
   send(batch: readonly Call[]): void {
-    this.#progressAtMs = performance.now();
+    if (this.idle) this.#progressAtMs = performance.now();
     for (const call of batch) {
       call.begin();
       numberFrame(call.frame, this.#nextNumber);
@@ -104,7 +104,7 @@ export class Lane {
       return;
     }
     this.#progressAtMs = performance.now();
-    if (this.idle) this.#events.onIdle(this);
+    this.#events.onRoom();
   }
 
   #settle({ call: number, code, workedUs, payload }: Frame): void {

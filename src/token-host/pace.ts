@@ -1,14 +1,14 @@
 import { availableParallelism } from 'node:os';
 
 /** The work for which it is worth waking one more session lane. */
-const WORTH_A_LANE_MS = 2;
+const WORTH_A_LANE_MS = 1;
 
 /** A token that takes less for a MAC computes on this machine, or hardly waits for another. */
 const FAST_MS = 0.1;
 
-/** What is at a batch's end waits for all before it. */
-const MAX_BATCH_MS = 8;
-const MAX_BATCH_MACS = 64;
+/** What a lane has been given waits for all before it, and cannot be taken back. */
+const MAX_AHEAD_MS = 8;
+const MAX_AHEAD_MACS = 256;
 
 /** How fast the estimate follows work that takes longer; it follows faster work at once. */
 const SMOOTHING = 1 / 64;
@@ -38,9 +38,10 @@ export class Pace {
     this.#macMs = macMs < known ? macMs : known + (macMs - known) * SMOOTHING;
   }
 
-  /** How many MACs a lane shall get at once, about. */
-  get macsPerBatch(): number {
-    return Math.min(MAX_BATCH_MACS, Math.max(1, Math.floor(MAX_BATCH_MS / (this.#macMs ?? 0))));
+  /** How many MACs a lane shall be asked for at one time, about. */
+  get macsPerLane(): number {
+    if (this.#macMs === undefined) return MAX_AHEAD_MACS;
+    return Math.max(1, Math.min(MAX_AHEAD_MACS, Math.floor(MAX_AHEAD_MS / this.#macMs)));
   }
 
   /**

@@ -27,8 +27,6 @@ export class FakeSession {
   /** What each write to the pipe held. */
   readonly batches: (readonly string[])[] = [];
   readonly pending: Request[] = [];
-  /** How often it got a batch before it had answered the one before. */
-  overlaps = 0;
   /** Whether the front has said that no more calls come. */
   ended = false;
   /** How long it says that it worked on each request. */
@@ -84,7 +82,6 @@ export class FakeSession {
       call,
       text: payload.toString(),
     }));
-    if (this.pending.length > 0) this.overlaps += 1;
     this.batches.push(frames.map(({ text }) => text));
     this.pending.push(...frames);
   }

@@ -11,7 +11,7 @@ function startLane() {
   const events: string[] = [];
   const worked: { readonly workedMs: number; readonly macs: number }[] = [];
   session.lane.attach({
-    onIdle: () => events.push('idle'),
+    onRoom: () => events.push('room'),
     onWorked: (workedMs, macs) => worked.push({ workedMs, macs }),
     onLost: (reason) => events.push(`lost: ${reason.message}`),
   });
@@ -64,18 +64,18 @@ describe('a lane', () => {
     expect(session.batches).toEqual([['one', 'two', 'three']]);
   });
 
-  test('is idle when every call of its batch has been answered, and says so once', async () => {
+  test('says with every answer that it has room, and is idle after the last one', async () => {
     const { session, lane, callOf, events } = startLane();
     lane.send([callOf('one'), callOf('two')]);
     await turn();
 
     session.answer();
     await turn();
-    expect([lane.idle, events]).toEqual([false, []]);
+    expect([lane.idle, lane.macsInFlight, events]).toEqual([false, 1, ['room']]);
     session.answer();
     await turn();
 
-    expect([lane.idle, events]).toEqual([true, ['idle']]);
+    expect([lane.idle, lane.macsInFlight, events]).toEqual([true, 0, ['room', 'room']]);
   });
 
   test('goes on with the next batch after an error', async () => {
@@ -121,7 +121,7 @@ describe('a lane', () => {
 
     await expect(calls[0]?.answer).rejects.toBe(refusal);
     expect(String(await calls[1]?.answer)).toBe('two');
-    expect(events).toEqual(['idle']);
+    expect(events).toEqual(['room']);
   });
 
   test('ends its pipe when no more calls come, and still takes the answers', async () => {
@@ -146,7 +146,7 @@ describe('a lane is lost', () => {
   const cases: [string, (started: Started) => void, RegExp][] = [
     [
       'bytes are no frames',
-      ({ session }) => session.pipe.push(Buffer.alloc(9, 0xff)),
+      ({ session }) => session.pipe.push(Buffer.alloc(13, 0xff)),
       /not possible/,
     ],
     ['an answer is out of turn', ({ session }) => session.pipe.push(strayAnswer(1)), /out of turn/],
