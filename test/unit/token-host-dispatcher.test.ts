@@ -102,8 +102,7 @@ describe('calls', () => {
     for (const text of texts(4)) void submit(text);
     await turn();
 
-    const batches = host.sessions.map((session) => session.batches.at(-1)?.length);
-    expect(batches).toEqual([2, 2]);
+    expect(host.sessions.map(({ pending }) => pending.length)).toEqual([3, 3]);
   });
 
   test('are given to a lane up to 256 ahead', async () => {
