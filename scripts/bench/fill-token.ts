@@ -5,11 +5,13 @@
 
 import { randomBytes } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
+import { ALGORITHMS } from '../../src/domain/algorithm.ts';
 import { encodeVersionId, TAG_BYTES } from '../../src/domain/version-id.ts';
 import { nativeTemplate } from '../../src/pkcs11/attributes.ts';
 import { macKeyTemplate } from '../../src/pkcs11/key-template.ts';
 import { login, logout, readPin } from '../../src/pkcs11/login.ts';
 import { signMac } from '../../src/pkcs11/mac.ts';
+import { MECHANISMS } from '../../src/pkcs11/mechanisms.ts';
 import { initializeModule } from '../../src/pkcs11/module.ts';
 import type { Session } from '../../src/pkcs11/session.ts';
 import { selectToken } from '../../src/pkcs11/token-selection.ts';
@@ -24,8 +26,9 @@ function makeKey(session: Session, name: string, data: Buffer): Buffer {
     { mechanism: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN },
     nativeTemplate(macKeyTemplate({ label: name, id, algorithm: ALGORITHM })),
   );
-  const mechanism = { mechanism: pkcs11js.CKM_SHA256_HMAC };
-  return signMac(session, { handle, mechanism, macBytes: 32 }, data);
+  const mechanism = { mechanism: MECHANISMS[ALGORITHM].type };
+  const { macBytes } = ALGORITHMS[ALGORITHM];
+  return signMac(session, { handle, mechanism, macBytes }, data);
 }
 
 const [module = '', label = '', pinFile = '', keys = '', data = ''] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-import { createFilledToken, type FilledToken } from './filled-token.ts';
+import { createFilledToken, type FilledToken, type KnownKey } from './filled-token.ts';
 import { DATA, DEADLINE_MS, KeyLoad } from './key-load.ts';
 import { memoryOf } from './process-figures.ts';
 import { Resources } from './resources.ts';
@@ -6,11 +6,14 @@ import { compareInTurns, type Sample } from './rounds.ts';
 import type { Context, Outcome, Row, Scenario } from './scenario.ts';
 import { startBuiltDaemon, whenComplete } from './servers.ts';
 
-/** The largest number of keys is compared with the others. */
+/** Tokens with so many keys; the first is compared with the others. */
 const SIZES = [10_000, 1_000, 10];
 
-/** The keys that are the same whatever the number on the token. */
-const SAME_KEYS = 10;
+/** With which keys of a token to sign: the same ten whatever their number, or any of them. */
+const CHOICES = [
+  { suffix: '', choose: (all: readonly KnownKey[]) => all.slice(0, 10) },
+  { suffix: '-spread', choose: (all: readonly KnownKey[]) => all },
+];
 
 const CALLERS = 256;
 const WARM_UP_SECONDS = 5;
@@ -26,7 +29,7 @@ export const keys: Scenario = {
 
 type KeysSample = Sample & Pick<Row, 'startMs' | 'serverMiB' | 'hostsMiB'>;
 
-/** A token, and the keys on it with which to sign. */
+/** A token, and those of its keys with which to sign. */
 interface Subject extends FilledToken {
   readonly name: string;
 }
@@ -34,24 +37,19 @@ interface Subject extends FilledToken {
 async function run(context: Context): Promise<Outcome> {
   const tokens: FilledToken[] = [];
   for (const size of SIZES) tokens.push(await createFilledToken(size, DATA, context));
-  const same = tokens.map((token) => subject(token, '', token.keys.slice(0, SAME_KEYS)));
-  const spread = tokens.map((token) => subject(token, '-spread', token.keys));
   const outcomes: Outcome[] = [];
-  for (const subjects of [same, spread]) {
+  for (const { suffix, choose } of CHOICES) {
+    const subjects = tokens.map(({ softHsm, keys: all }) => ({
+      name: `keys-${all.length}${suffix}`,
+      softHsm,
+      keys: choose(all),
+    }));
     outcomes.push(await compareInTurns(subjects, context, (each) => measure(each, context)));
   }
   return {
     rows: outcomes.flatMap(({ rows }) => rows),
     ratios: Object.assign({}, ...outcomes.map(({ ratios }) => ratios)),
   };
-}
-
-function subject(
-  { softHsm, keys: all }: FilledToken,
-  suffix: string,
-  used: FilledToken['keys'],
-): Subject {
-  return { name: `keys-${all.length}${suffix}`, softHsm, keys: used };
 }
 
 /** In a daemon that is started for it, so that no other lists its token meanwhile. */

@@ -38,7 +38,7 @@ export type Figure = Exclude<keyof Row, 'name'>;
 
 export interface Outcome {
   readonly rows: readonly Row[];
-  /** By `ROW/REFERENCE`: how many times faster than the reference. */
+  /** By `ROW/REFERENCE`: how many times faster than the reference. Others are a scenario's own. */
   readonly ratios: Readonly<Record<string, number>>;
 }
 
