@@ -50,10 +50,15 @@ export class LoadedKeys {
     return entry;
   }
 
-  /** The key to sign with: its copy where those are in use. @throws {CryptokiError} */
-  signingKey(session: Session, ref: VersionRef, entry: DirectoryEntry): MacKey {
+  /**
+   * The key to sign with: its copy where those are in use.
+   *
+   * @param macs how many are to be made with it
+   * @throws {CryptokiError}
+   */
+  signingKey(session: Session, ref: VersionRef, entry: DirectoryEntry, macs: number): MacKey {
     if (!this.#warmKeys || !entry.fingerprint) return entry;
-    return this.#warmKeys.pick(session, ref, entry, entry.fingerprint);
+    return this.#warmKeys.pick(session, ref, entry, entry.fingerprint, macs);
   }
 
   /** What is known of a version must be found anew. @param session undefined when it has closed */

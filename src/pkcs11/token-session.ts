@@ -107,7 +107,7 @@ export class TokenSession {
   /** @throws {SigildError} as Token.sign */
   sign(ref: VersionRef, batch: readonly Buffer[]): Proven<Buffer[]> {
     return this.#withKeys('signing', [ref], (session, load) => {
-      const key = this.#keys.signingKey(session, ref, load(ref));
+      const key = this.#keys.signingKey(session, ref, load(ref), batch.length);
       return batch.map((data) => signMac(session, key, data));
     });
   }
@@ -239,7 +239,7 @@ export class TokenSession {
   ): boolean {
     if (mac.byteLength !== entry.macBytes) return false;
     if (!entry.maySign) return verifyMac(session, entry, data, mac);
-    const key = this.#keys.signingKey(session, ref, entry);
+    const key = this.#keys.signingKey(session, ref, entry, 1);
     return timingSafeEqual(signMac(session, key, data), mac);
   }
 }

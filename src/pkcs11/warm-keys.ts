@@ -7,7 +7,7 @@ import { type MacKey, signMac } from './mac.ts';
 import type { Session } from './session.ts';
 
 export interface WarmKeysOptions {
-  /** How many copies one session may hold; of more, those used longest ago go. */
+  /** How many copies one session may hold; the one used longest ago goes for one that is used more. */
   readonly maxCopies: number;
   /** How long a copy may sign before the key itself signs once, which shows that it still may. */
   readonly recheckMs: number;
@@ -23,6 +23,12 @@ interface Copy {
 const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
 
 /**
+ * A copy costs as much as some ten MACs. When there is no more room for it, a key has to be used so
+ * often before it takes another one's place: else keys that take turns would be copied for each use.
+ */
+const MACS_BEFORE_PLACE = 32;
+
+/**
  * Copies of keys as objects of one session, inside the token and not extractable like the keys
  * themselves: SoftHSM 2.6 looks at a token object's file for each use, not at a session object's.
  *
@@ -35,6 +41,8 @@ export class WarmKeys {
   readonly #now: () => number;
   /** In order of use, the latest last. */
   readonly #copies = new Map<string, Copy>();
+  /** How many MACs were made with keys for whose copies there was no room. */
+  readonly #candidates = new Map<string, number>();
 
   constructor({ maxCopies, recheckMs, now }: WarmKeysOptions) {
     this.#maxCopies = maxCopies;
@@ -44,13 +52,16 @@ export class WarmKeys {
 
   /**
    * @param ref the version that `key` stands for
+   * @param macs how many are to be made with it
    * @param fingerprint the key's MAC of the reserved text, which its copy has to make too
    * @returns the key to sign with now: the copy, or `key` itself
    * @throws {CryptokiError} when the session is not to be used any more
    */
-  pick(session: Session, ref: VersionRef, key: MacKey, fingerprint: Buffer): MacKey {
+  pick(session: Session, ref: VersionRef, key: MacKey, fingerprint: Buffer, macs: number): MacKey {
     const name = versionName(ref);
-    const copy = this.#copies.get(name) ?? this.#copy(session, key, fingerprint);
+    const known = this.#copies.get(name);
+    if (!known && !this.#hasPlaceFor(name, macs)) return key;
+    const copy = known ?? this.#copy(session, key, fingerprint);
     this.#copies.delete(name);
     this.#copies.set(name, copy);
     this.#evict(session);
@@ -69,6 +80,19 @@ export class WarmKeys {
   /** To be called when the session has been closed: its objects went with it. */
   forgetAll(): void {
     this.#copies.clear();
+  }
+
+  #hasPlaceFor(name: string, macs: number): boolean {
+    if (this.#copies.size < this.#maxCopies) return true;
+    const made = (this.#candidates.get(name) ?? 0) + macs;
+    if (made >= MACS_BEFORE_PLACE) {
+      this.#candidates.delete(name);
+      return true;
+    }
+    // Whoever was counted long ago is not used much.
+    if (this.#candidates.size >= this.#maxCopies) this.#candidates.clear();
+    this.#candidates.set(name, made);
+    return false;
   }
 
   #copy(session: Session, key: MacKey, fingerprint: Buffer): Copy {

@@ -19,7 +19,7 @@ const ORPHAN_LIMIT_MS = 2_000;
 const SIGNALS_OF_THE_FRONT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** A few hundred bytes each on SoftHSM; an HSM has room for some thousand session objects. */
-const MAX_COPIES_PER_SESSION = 256;
+const MAX_COPIES_PER_SESSION = 1_024;
 
 /** The starts of other hosts and the front's own listing of the keys, on a lane, go first. */
 const SURVEY_DELAY_MS = 1_000;

@@ -128,15 +128,19 @@ describe('a session with copies of keys', () => {
 
   /** Objects that go with the sessions which made them. */
   function sessionObjects(extractable?: boolean): number {
+    return handlesOfCopies(extractable).length;
+  }
+
+  function handlesOfCopies(extractable?: boolean): string[] {
     const observer = openSession(connection.slot);
     const template = new Map<number, number | boolean>([
       [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
       [pkcs11js.CKA_TOKEN, false],
     ]);
     if (extractable !== undefined) template.set(pkcs11js.CKA_EXTRACTABLE, extractable);
-    const found = findObjects(observer, template).length;
+    const found = findObjects(observer, template);
     observer.close();
-    return found;
+    return found.map((handle) => handle.toString('hex'));
   }
 
   function signWithAll(session: TokenSession): void {
@@ -159,6 +163,29 @@ describe('a session with copies of keys', () => {
 
     expect(sessionObjects()).toBe(2);
     expect(sessionObjects(true)).toBe(0);
+  });
+
+  test('keeps its copies when keys take turns that are used little', () => {
+    const session = start(2);
+    for (let round = 0; round < 3; round++) signWithAll(session);
+    const before = handlesOfCopies();
+
+    for (let round = 0; round < 5; round++) signWithAll(session);
+
+    expect(handlesOfCopies()).toEqual(before);
+  });
+
+  test('has a copy of a key that is used much instead of one that was used longest ago', () => {
+    const session = start(2);
+    const [a, b, c] = session.listKeys().flatMap(({ versions }) => versions);
+    for (const version of [a, b]) session.sign(version as KeyVersion, [DATA]);
+    const before = handlesOfCopies();
+
+    for (let use = 0; use < 32; use++) session.sign(c as KeyVersion, [DATA]);
+
+    const after = handlesOfCopies();
+    expect(after).toHaveLength(2);
+    expect(after.filter((handle) => before.includes(handle))).toHaveLength(1);
   });
 
   test('leaves no copy behind when it closes', () => {

@@ -19,7 +19,9 @@
  * FUNCTIONS is one name or several, with commas and without blanks between, or "*": all that the
  * action can be done to, but C_Initialize, C_Finalize and C_GetInfo. ACTION is one of
  *
- *   delay MS            the call takes so much longer; option "jitter MS": and up to so much more
+ *   delay MS            the call takes so much longer; option "jitter MS": and up to so much more.
+ *                       A thread that has slept too long, as every thread does, sleeps so much less
+ *                       the next time: on average the delay is as long as it says
  *   return CODE         it is not made and answers CODE: a name of Cryptoki 2.40, or a number
  *   return-after CODE   it is made, its answer is lost, and it answers CODE
  *   hang                it waits until the control file changes, and is made then
@@ -108,9 +110,15 @@ static void hang(const struct plan *plan, bool forever) {
 
 /* Sleeps outside of all locks: other sessions sleep at the same time. */
 static void delay(enum function function, const struct rule *rule, double random) {
+  static _Thread_local int64_t overslept_ns;
   int64_t start_ns = clock_now_ns();
-  clock_sleep_ns(rule->delay_ns + (int64_t)(random * (double)rule->jitter_ns));
-  counters_add_delay(function, clock_now_ns() - start_ns);
+  int64_t wanted_ns = rule->delay_ns + (int64_t)(random * (double)rule->jitter_ns);
+  if (overslept_ns < wanted_ns) clock_sleep_ns(wanted_ns - overslept_ns);
+  int64_t slept_ns = clock_now_ns() - start_ns;
+  overslept_ns += slept_ns - wanted_ns;
+  /* A machine that stood still for long is no reason for many calls without a delay. */
+  if (overslept_ns > wanted_ns) overslept_ns = wanted_ns;
+  counters_add_delay(function, slept_ns);
 }
 
 static void die_of_segfault(void) {
