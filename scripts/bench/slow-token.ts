@@ -1,6 +1,8 @@
 import { on, type Pkcs11Shim, pkcs11Shim } from '../../test/support/pkcs11-shim.ts';
+import type { SoftHsm } from '../../test/support/softhsm.ts';
+import { CryptokiLoad } from './cryptoki-load.ts';
 import { EventLoopDelay } from './event-loop-delay.ts';
-import { createFilledToken } from './filled-token.ts';
+import { createFilledToken, type KnownKey } from './filled-token.ts';
 import { HealthChecks } from './health-checks.ts';
 import { DATA, KeyLoad } from './key-load.ts';
 import { compareInTurns, type Sample } from './rounds.ts';
@@ -30,7 +32,7 @@ const MOST_SESSIONS = 32;
  * and a client has 8 frames under way: that makes 4 frames of about 8 items for each session.
  */
 const KEYS = 8;
-const CALLERS_PER_SESSION = 32;
+const CALLERS_PER_SESSION = 64;
 const SESSIONS_PER_CLIENT = 2;
 
 /** A session makes a few hundred operations a second: its thread's code gets warm late. */
@@ -47,25 +49,40 @@ export const slowToken: Scenario = {
 async function run(context: Context): Promise<Outcome> {
   const tokens: SlowToken[] = [];
   for (const split of SPLITS) tokens.push(await SlowToken.start(split, context));
-  const { rows } = await compareInTurns(tokens, context, (token) => token.measure());
-  const ratios = tokens.flatMap(({ sessions }, index) => ratiosOf(sessions, rows[index]));
+  const subjects: Subject[] = tokens.flatMap((token) => [token, token.inC]);
+  const { rows } = await compareInTurns(subjects, context, (subject) => subject.measure());
+  const rowOf = ({ name }: Subject) => rows.find((row) => row.name === name);
+  const ratios = tokens.flatMap((token) =>
+    ratiosOf(token.sessions, rowOf(token), rowOf(token.inC)),
+  );
   return { rows, ratios: Object.fromEntries(ratios) };
+}
+
+interface Subject {
+  readonly name: string;
+  readonly measure: () => Promise<Sample>;
 }
 
 type SlowSample = Sample & Pick<Row, 'tokenMs' | 'eventLoopDelayP99Ms' | 'healthP99Ms'>;
 
 /**
+ * @param inC what a C program has done in as many threads
  * @returns `ideal`: what so many sessions have done, over what they can do in 2 ms each; `token`: the
  *   same for the time that an operation has really taken, since timers ring late. That is the share
- *   of the time for which the sessions were at work.
+ *   of the time for which the sessions were at work; `c`: over what the C program has done.
  */
-export function ratiosOf(sessions: number, row: Row | undefined): [name: string, ratio: number][] {
+export function ratiosOf(
+  sessions: number,
+  row: Row | undefined,
+  inC: Row | undefined,
+): [name: string, ratio: number][] {
   const { opsPerSecond = 0, tokenMs = 0 } = row ?? {};
   const name = sessions === MOST_SESSIONS ? 'slow-token' : `slow-token-${sessions}`;
   const share = (operationMs: number) => (opsPerSecond * operationMs) / (sessions * MS_PER_SECOND);
   return [
     [`${name}/ideal`, share(FUNCTIONS.length * FUNCTION_MS)],
     [`${name}/token`, share(tokenMs)],
+    [`${name}/c`, opsPerSecond / (inC?.opsPerSecond ?? 0)],
   ];
 }
 
@@ -75,6 +92,8 @@ interface Parts {
   readonly delay: EventLoopDelay;
   readonly health: HealthChecks;
   readonly load: KeyLoad;
+  /** Calls the same module in as many threads. */
+  readonly cryptoki: CryptokiLoad;
 }
 
 /** A daemon on a slow token of its own. */
@@ -113,7 +132,14 @@ class SlowToken {
     progress(`warming up: ${name}`);
     await load.signFor(WARM_UP_SECONDS);
     const health = new HealthChecks(server, resources);
-    return new SlowToken(name, sessions, { shim, server, delay, health, load }, seconds);
+    const cryptoki = cryptokiLoad(softHsm, shim, keys, sessions, context);
+    return new SlowToken(name, sessions, { shim, server, delay, health, load, cryptoki }, seconds);
+  }
+
+  /** The C program on the same token. */
+  get inC(): Subject {
+    const { cryptoki } = this.#parts;
+    return { name: cryptoki.name, measure: () => cryptoki.run() };
   }
 
   async measure(): Promise<SlowSample> {
@@ -144,4 +170,18 @@ class SlowToken {
       return each.reduce((sum, ms) => sum + ms, 0);
     };
   }
+}
+
+function cryptokiLoad(
+  softHsm: SoftHsm,
+  { module, environment }: Pkcs11Shim,
+  [key]: readonly KnownKey[],
+  sessions: number,
+  context: Context,
+): CryptokiLoad {
+  if (!key) throw new Error('a token without a key');
+  const message = { key: key.name, data: DATA, mac: key.mac };
+  const shim = { file: module, environment: { ...softHsm.environment, ...environment } };
+  const kind = { name: 'c', module: shim, keyObject: 'session' } as const;
+  return new CryptokiLoad(kind, sessions, { token: softHsm, message, context });
 }
