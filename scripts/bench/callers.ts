@@ -15,33 +15,50 @@ interface Calls {
   readonly signal: AbortSignal;
 }
 
+/** What callers have done. */
+interface Signed {
+  readonly answers: number;
+  readonly sample: Sample;
+}
+
 const MS_PER_SECOND = 1_000;
 
+/** As {@link signWhile}, for some seconds and with one signer for all callers. */
+export function signForSeconds(
+  signer: Signer,
+  { callers, seconds, signal }: Calls,
+): Promise<Signed> {
+  const endAtMs = performance.now() + seconds * MS_PER_SECOND;
+  const next = () => signer;
+  return signWhile(() => performance.now() < endAtMs, Array(callers).fill(next), signal);
+}
+
 /**
- * Has callers in this process sign for some seconds, each of them again as soon as it has an answer,
- * and proves every answer.
+ * Has callers in this process sign, each of them again as soon as it has an answer, and proves every
+ * answer.
  *
+ * @param goesOn asked before each call
+ * @param callers for each of them what tells whom to ask next
  * @returns how many answers there were, and how fast they came
  * @throws {Error} when a MAC is wrong; what `sign` throws; the signal's reason when it aborts
  */
-export async function signForSeconds(
-  { sign, mac }: Signer,
-  { callers, seconds, signal }: Calls,
-): Promise<{ readonly answers: number; readonly sample: Sample }> {
-  const expected = Buffer.from(mac);
+export async function signWhile(
+  goesOn: () => boolean,
+  callers: readonly (() => Signer)[],
+  signal: AbortSignal,
+): Promise<Signed> {
   const durationsMs: number[] = [];
-  const startedAtMs = performance.now();
-  const endAtMs = startedAtMs + seconds * MS_PER_SECOND;
-  const call = async () => {
-    for (let nowMs = startedAtMs; nowMs < endAtMs && !signal.aborted; ) {
-      const { signature } = await sign();
-      const answeredAtMs = performance.now();
-      if (!signature || !expected.equals(signature)) throw new Error('a MAC is wrong');
-      durationsMs.push(answeredAtMs - nowMs);
-      nowMs = answeredAtMs;
-    }
+  let hasFailed = false;
+  const call = async (next: () => Signer) => {
+    while (!(hasFailed || signal.aborted) && goesOn()) durationsMs.push(await signOnce(next()));
   };
-  await Promise.all(Array.from({ length: callers }, call));
+  const startedAtMs = performance.now();
+  try {
+    await Promise.all(callers.map(call));
+  } catch (error) {
+    hasFailed = true;
+    throw error;
+  }
   const takenMs = performance.now() - startedAtMs;
   signal.throwIfAborted();
   return {
@@ -51,6 +68,15 @@ export async function signForSeconds(
       ...percentiles(Float64Array.from(durationsMs).sort()),
     },
   };
+}
+
+/** @returns how long the call took, in milliseconds */
+async function signOnce({ sign, mac }: Signer): Promise<number> {
+  const startedAtMs = performance.now();
+  const { signature } = await sign();
+  const takenMs = performance.now() - startedAtMs;
+  if (!signature || Buffer.compare(mac, signature) !== 0) throw new Error('a MAC is wrong');
+  return takenMs;
 }
 
 function percentiles(sortedMs: Float64Array): Pick<Sample, 'p50Ms' | 'p99Ms' | 'p999Ms'> {

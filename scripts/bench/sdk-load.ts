@@ -7,10 +7,10 @@ import type { MeasuredServer } from './servers.ts';
 import type { SignedMessage } from './signing-client.ts';
 
 /**
- * They fill the 8 frames of 128 items that the client has under way at once; those of a frame that
- * is answered fill the next one. With more, calls wait longer and no more are answered.
+ * They fill 4 of the 8 frames of 128 items that the client may have under way at once: as many as
+ * two processors work on. With more, calls wait longer and hardly more are answered.
  */
-const CALLERS = 1_024;
+const CALLERS = 512;
 
 const WARM_UP_SECONDS = 3;
 

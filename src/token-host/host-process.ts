@@ -1,3 +1,4 @@
+import { constants, getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { KeyLocations } from '../pkcs11/key-locations.ts';
@@ -21,6 +22,12 @@ const SIGNALS_OF_THE_FRONT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** A few hundred bytes each on SoftHSM; an HSM has room for some thousand session objects. */
 const MAX_COPIES_PER_SESSION = 1_024;
 
+/**
+ * How much nicer a host is than the front: where processors are scarce, the front's event loop would
+ * else wait for lanes that compute.
+ */
+const NICER_BY = 5;
+
 /** The starts of other hosts and the front's own listing of the keys, on a lane, go first. */
 const SURVEY_DELAY_MS = 1_000;
 
@@ -43,7 +50,17 @@ function send(message: HostMessage, sent: () => void = () => undefined): void {
   else sent();
 }
 
+/** Threads get the priority of the one that starts them, so this comes before the lanes. */
+function letFrontGoFirst(): void {
+  try {
+    setPriority(Math.min(constants.priority.PRIORITY_LOW, getPriority() + NICER_BY));
+  } catch {
+    // A sandbox may forbid it; then they take turns.
+  }
+}
+
 async function run(message: StartMessage): Promise<void> {
+  letFrontGoFirst();
   const connection = connectToken(message);
   const locations = new KeyLocations();
   const { open, shortage, ended } = await openLanes(message, connection, locations);

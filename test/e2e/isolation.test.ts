@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync, realpathSync } from 'node:fs';
+import { readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectClient, failureOf, type TestClient } from '../support/client.ts';
@@ -42,6 +42,15 @@ afterAll(async () => {
   softHsm?.remove();
 });
 
+test('the hosts let the front go first: their main threads, and at least one lane each', async () => {
+  const own = Math.max(...nicenessOf(front));
+  const nicer = (host: number) => nicenessOf(host).filter((niceness) => niceness > own).length;
+
+  await until(() => hosts.every((host) => nicer(host) >= 2), DEADLINE_MS);
+
+  expect(own).toBe(Math.min(...nicenessOf(front)));
+});
+
 test('the front has not loaded what the hosts have: the PKCS#11 module and its binding', () => {
   const loaded = (pid: number) =>
     mappedFiles(pid).filter((file) => /pkcs11|softhsm/.test(basename(file)));
@@ -65,3 +74,12 @@ test('the PIN is in no log, and in the arguments and the environment of no proce
   expect(told).not.toContain(softHsm.pin);
   for (const text of visible) expect(text).not.toContain(softHsm.pin);
 });
+
+/** That of each thread: field 19 of proc(5)'s /proc/PID/task/TID/stat. */
+function nicenessOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+    // Field 2 is the program's name in parentheses, which may hold anything.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+  });
+}

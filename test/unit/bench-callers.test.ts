@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { expect, test } from 'vitest';
-import { signForSeconds } from '../../scripts/bench/callers.ts';
+import { describe, expect, test } from 'vitest';
+import { signForSeconds, signWhile } from '../../scripts/bench/callers.ts';
 
 const MAC = Uint8Array.of(1, 2, 3);
 
@@ -55,4 +55,44 @@ test('ends early when it is to end', async () => {
   const signing = signForSeconds({ sign, mac: MAC }, { ...calls, seconds: 60, signal: end.signal });
 
   await expect(signing).rejects.toThrow('ended');
+});
+
+describe('callers of different keys', () => {
+  /** Lets so many calls be made. */
+  function atMost(calls: number): () => boolean {
+    let left = calls;
+    return () => left-- > 0;
+  }
+
+  /** A caller of a key that is signed with in one turn of the event loop. */
+  function caller(name: string, calls: string[], signature = MAC) {
+    const sign = async () => {
+      calls.push(name);
+      await nextTurn();
+      return { signature };
+    };
+    return () => ({ sign, mac: MAC });
+  }
+
+  test('make as many calls as they are let, each with its own', async () => {
+    const calls: string[] = [];
+    const callers = [caller('one', calls), caller('other', calls)];
+
+    const { answers } = await signWhile(atMost(10), callers, new AbortController().signal);
+
+    expect(answers).toBe(10);
+    expect(calls.toSorted()).toEqual([...Array(5).fill('one'), ...Array(5).fill('other')]);
+  });
+
+  test('end with the first wrong MAC of any of them', async () => {
+    const calls: string[] = [];
+    const callers = [caller('right', calls), caller('wrong', calls, Uint8Array.of(9))];
+
+    const signing = signWhile(atMost(1_000), callers, new AbortController().signal);
+
+    await expect(signing).rejects.toThrow('a MAC is wrong');
+    await nextTurn();
+    await nextTurn();
+    expect(calls.length).toBeLessThan(10);
+  });
 });
