@@ -20,8 +20,8 @@ const { service: SIGNING } = v1.SigningService;
 const PAGE_SIZE = 100;
 
 /**
- * Every call of sigild.v1 is safe to repeat, CreateKey and RotateKey by their request ids: one that a broken
- * connection or a lost token ended is made twice more at most, within its deadline.
+ * Every call of sigild.v1 is safe to repeat, CreateKey and RotateKey by their request ids: one that a
+ * broken connection or a lost token ended was made twice more at most, within its deadline.
  */
 const SERVICE_CONFIG = {
   methodConfig: [

@@ -17,9 +17,9 @@ export interface Creation {
 }
 
 /**
- * Generates the first version of a key and proves its attributes; where an earlier call has made it,
- * whose id has the same tag, it makes nothing. Another process may make a key of
- * the same name at the same time: see service/settle-creation.ts.
+ * Generates the first version of a key and proves its attributes. Where an earlier call has made it,
+ * whose id has the same tag, it makes nothing. Another process may make a key of the same name at the
+ * same time: see service/settle-creation.ts.
  *
  * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
