@@ -10,9 +10,11 @@ import { HealthMonitor } from './rpc/health-monitor.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
+import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
+import { Turns } from './service/turns.ts';
 import { HostedToken, type HostedTokenOptions } from './token-host/hosted-token.ts';
 import type { HostTransition } from './token-host/supervisor.ts';
 
@@ -127,10 +129,12 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     catalog,
     policy: accessPolicy(config),
     enabledAlgorithms: new Set(config.algorithms),
+    turns: new Turns(),
   };
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     keys: new KeyService(shared),
+    lifecycle: new KeyLifecycle(shared),
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,

@@ -73,6 +73,7 @@ async function startService(unixSocket: string): Promise<string[]> {
       verify: async () => [],
     },
     keys: { createKey: none, getKey: none, listKeys: none },
+    lifecycle: { rotateKey: none, updateKeyVersion: none },
     health: new Health(),
     limits: {
       maxDataBytes: 1_048_576,

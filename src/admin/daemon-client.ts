@@ -1,5 +1,6 @@
 import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Algorithm } from '../domain/algorithm.ts';
+import type { KeyState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
 import { credentialsFor, parseAddress } from './daemon-address.ts';
 import { daemonFailure } from './daemon-failure.ts';
@@ -19,8 +20,8 @@ const { service: SIGNING } = v1.SigningService;
 const PAGE_SIZE = 100;
 
 /**
- * Every call of sigild.v1 is safe to repeat, CreateKey by its request id: one that a broken
- * connection or a lost token ended is made twice more at most, within its deadline.
+ * Every call of sigild.v1 is safe to repeat, CreateKey and RotateKey by their request ids: one that a
+ * broken connection or a lost token ended was made twice more at most, within its deadline.
  */
 const SERVICE_CONFIG = {
   methodConfig: [
@@ -81,6 +82,24 @@ export class DaemonClient {
 
   async getKey(reference: KeyReference): Promise<KeyDocument> {
     const { key } = await this.#call(KEYS.GetKey, present(reference));
+    return keyDocument(key);
+  }
+
+  async rotateKey(item: {
+    readonly key: string;
+    readonly keepActive: boolean;
+    readonly requestId: string;
+  }): Promise<KeyDocument> {
+    const { key } = await this.#call(KEYS.RotateKey, item);
+    return keyDocument(key);
+  }
+
+  async updateKeyVersion(item: {
+    readonly key: string;
+    readonly version: number;
+    readonly state: KeyState;
+  }): Promise<KeyDocument> {
+    const { key } = await this.#call(KEYS.UpdateKeyVersion, item);
     return keyDocument(key);
   }
 

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
+import type { KeyState } from '../domain/key-state.ts';
 import { CommandFailure, usageFailure } from './command-failure.ts';
-import { withDaemon } from './daemon-client.ts';
+import { type DaemonClient, withDaemon } from './daemon-client.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { CommandResult } from './invocation.ts';
-import { keyListText, keyText } from './key-documents.ts';
+import { type KeyDocument, keyListText, keyText } from './key-documents.ts';
 
 export type ListOptions = DaemonOptions;
 
@@ -17,7 +18,16 @@ export interface ShowOptions extends DaemonOptions {
   readonly version?: number;
 }
 
-/** Failures after which the key may exist all the same. */
+export interface RotateOptions extends DaemonOptions {
+  readonly keepActive?: boolean;
+  readonly requestId?: string;
+}
+
+export interface StateOptions extends DaemonOptions {
+  readonly version: number;
+}
+
+/** Failures after which the change may have been made all the same. */
 const UNDECIDED = new Set([
   'CANCELLED',
   'DAEMON_UNREACHABLE',
@@ -31,16 +41,34 @@ export async function createKey(
   name: string,
   options: CreateOptions,
 ): Promise<CommandResult> {
-  const requestId = options.requestId ?? randomUUID();
-  if (requestId === '') throw usageFailure('--request-id is empty');
-  try {
-    const document = await withDaemon(address, options, (daemon) =>
-      daemon.createKey({ key: name, algorithm: options.algorithm, requestId }),
-    );
-    return { document, text: keyText(document) };
-  } catch (error) {
-    throw undecided(error, requestId);
-  }
+  return repeatable(address, options, 'the key may exist', (daemon, requestId) =>
+    daemon.createKey({ key: name, algorithm: options.algorithm, requestId }),
+  );
+}
+
+/** `key rotate` */
+export async function rotateKey(
+  address: string,
+  name: string,
+  options: RotateOptions,
+): Promise<CommandResult> {
+  const { keepActive = false } = options;
+  return repeatable(address, options, 'the new version may exist', (daemon, requestId) =>
+    daemon.rotateKey({ key: name, keepActive, requestId }),
+  );
+}
+
+/** `key suspend`, `key activate` and `key deactivate` */
+export async function setState(
+  address: string,
+  name: string,
+  state: KeyState,
+  options: StateOptions,
+): Promise<CommandResult> {
+  const document = await withDaemon(address, options, (daemon) =>
+    daemon.updateKeyVersion({ key: name, version: options.version, state }),
+  );
+  return { document, text: keyText(document) };
 }
 
 /** `key list` */
@@ -61,10 +89,31 @@ export async function showKey(
   return { document, text: keyText(document) };
 }
 
-function undecided(error: unknown, requestId: string): unknown {
+/**
+ * Makes a call that its request id makes safe to repeat.
+ *
+ * @param doubt what to say of a call that failed, and may have done its work all the same
+ */
+async function repeatable(
+  address: string,
+  options: DaemonOptions & { readonly requestId?: string },
+  doubt: string,
+  call: (daemon: DaemonClient, requestId: string) => Promise<KeyDocument>,
+): Promise<CommandResult> {
+  const requestId = options.requestId ?? randomUUID();
+  if (requestId === '') throw usageFailure('--request-id is empty');
+  try {
+    const document = await withDaemon(address, options, (daemon) => call(daemon, requestId));
+    return { document, text: keyText(document) };
+  } catch (error) {
+    throw undecided(error, doubt, requestId);
+  }
+}
+
+function undecided(error: unknown, doubt: string, requestId: string): unknown {
   if (!(error instanceof CommandFailure) || !UNDECIDED.has(error.reason)) return error;
   return new CommandFailure(error.reason, error.message, {
-    nextStep: `the key may exist: repeat with --request-id ${requestId}, which makes no second one`,
+    nextStep: `${doubt}: repeat with --request-id ${requestId}, which makes no second one`,
     retryAfterMs: error.retryAfterMs,
     cause: error,
   });

@@ -1,23 +1,49 @@
 import { type Command, Option } from 'commander';
 import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
+import type { KeyState } from '../domain/key-state.ts';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
 import { addCommand, addGroup, type Invocation, integer, printing } from './invocation.ts';
-import type { CreateOptions, ListOptions, ShowOptions } from './key-actions.ts';
+import type {
+  CreateOptions,
+  ListOptions,
+  RotateOptions,
+  ShowOptions,
+  StateOptions,
+} from './key-actions.ts';
 
 /** The wire has 32 bits for a version. */
 export const MAX_VERSION_NUMBER = 0xffff_ffff;
 
+/** The commands that give a version a state. */
+const STATE_COMMANDS = [
+  {
+    verb: 'suspend',
+    state: 'SUSPENDED',
+    does: 'let a version neither sign nor verify, until it is activated again',
+  },
+  { verb: 'activate', state: 'ACTIVE', does: 'let a suspended version sign and verify again' },
+  {
+    verb: 'deactivate',
+    state: 'DEACTIVATED',
+    does: 'let a version verify what it signed, and never sign again',
+  },
+] as const satisfies readonly { verb: string; state: KeyState; does: string }[];
+
 const CREATE = 'sigilctl key create webhooks --algorithm HMAC_SHA256';
 
 export function addKeyCommands(program: Command, invocation: Invocation): void {
-  const key = addGroup(program, 'key', 'make keys through the daemon and look at them', [
+  const key = addGroup(program, 'key', 'make, rotate and show keys through the daemon', [
     CREATE,
     'sigilctl key list',
     'sigilctl key show webhooks',
+    'sigilctl key rotate webhooks',
+    'sigilctl key suspend webhooks --version 2',
   ]);
   addCreate(key, invocation);
   addList(key, invocation);
   addShow(key, invocation);
+  addRotate(key, invocation);
+  for (const command of STATE_COMMANDS) addState(key, command, invocation);
 }
 
 function addCreate(key: Command, invocation: Invocation): void {
@@ -68,6 +94,42 @@ function addShow(key: Command, invocation: Invocation): void {
     printing(invocation, async (name: string, options: ShowOptions) => {
       const { showKey } = await import('./key-actions.ts');
       return showKey(addressOf(options, invocation), name, options);
+    }),
+  );
+}
+
+function addRotate(key: Command, invocation: Invocation): void {
+  const command = addCommand(
+    key,
+    'rotate <name>',
+    'make the next version of a key, which signs from then on, and deactivate those before it',
+    ['sigilctl key rotate webhooks', 'sigilctl key rotate webhooks --keep-active'],
+  )
+    .option('--keep-active', 'keep the versions before the new one ACTIVE')
+    .option(
+      '--request-id <id>',
+      'makes the command safe to repeat: the same id, the same version (default: a fresh UUID)',
+    );
+  addDaemonOptions(command).action(
+    printing(invocation, async (name: string, options: RotateOptions) => {
+      const { rotateKey } = await import('./key-actions.ts');
+      return rotateKey(addressOf(options, invocation), name, options);
+    }),
+  );
+}
+
+function addState(
+  key: Command,
+  { verb, state, does }: (typeof STATE_COMMANDS)[number],
+  invocation: Invocation,
+): void {
+  const command = addCommand(key, `${verb} <name>`, does, [
+    `sigilctl key ${verb} webhooks --version 2`,
+  ]).requiredOption('--version <n>', 'which version', integer(1, MAX_VERSION_NUMBER));
+  addDaemonOptions(command).action(
+    printing(invocation, async (name: string, options: StateOptions) => {
+      const { setState } = await import('./key-actions.ts');
+      return setState(addressOf(options, invocation), name, state, options);
     }),
   );
 }

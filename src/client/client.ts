@@ -15,7 +15,7 @@ import { UnaryCalls } from './unary-calls.ts';
 
 export type { CallOptions } from './call-options.ts';
 export type { TlsOptions } from './channel.ts';
-export type { CreateKeyOptions, Key, Keys, KeyVersion } from './keys.ts';
+export type { CreateKeyOptions, Key, Keys, KeyVersion, RotateKeyOptions } from './keys.ts';
 export type { Reason } from './sigild-error.ts';
 // biome-ignore lint/performance/noBarrelFile: this is what the package exports
 export { SigildError } from './sigild-error.ts';
@@ -64,7 +64,7 @@ export function connect(options: ConnectOptions): Client {
  * signal's reason.
  */
 export class Client {
-  /** Creates and lists keys. */
+  /** Creates, changes and lists keys. */
   readonly keys: Keys;
   readonly #address: string;
   readonly #deadlineMs: number;

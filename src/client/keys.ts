@@ -42,12 +42,17 @@ export interface CreateKeyOptions extends CallOptions {
   readonly requestId?: string | undefined;
 }
 
+export interface RotateKeyOptions extends CreateKeyOptions {
+  /** Keeps the versions before the new one ACTIVE, for signers that name a version. */
+  readonly keepActive?: boolean | undefined;
+}
+
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
-const { CreateKey, GetKey, ListKeys } = v1.KeyService.service;
+const { CreateKey, GetKey, ListKeys, RotateKey, UpdateKeyVersion } = v1.KeyService.service;
 
-/** Creates keys in the daemon's token and tells what stands there. */
+/** Creates keys in the daemon's token, changes them and tells what stands there. */
 export class Keys {
   readonly #calls: UnaryCalls;
   readonly #deadlineMs: number;
@@ -88,6 +93,39 @@ export class Keys {
       for (const key of page.keys) yield decodeKey(key);
       pageToken = page.nextPageToken ?? '';
     } while (pageToken !== '');
+  }
+
+  /**
+   * Makes the next version of a key, which signs from then on, and deactivates those before it.
+   *
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS, ALGORITHM_UNSUPPORTED, ALGORITHM_DISABLED,
+   *   TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async rotate(name: string, options?: RotateKeyOptions): Promise<Key> {
+    const { requestId = randomUUID(), keepActive = false } = options ?? {};
+    const request = { key: name, keepActive, requestId };
+    const { key } = await this.#calls.call(RotateKey, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Gives a version another state: of an ACTIVE one DEACTIVATED or SUSPENDED, of a SUSPENDED one
+   * ACTIVE or DEACTIVATED.
+   *
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
+   *   TOKEN_REFUSED, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async updateVersion(
+    name: string,
+    version: number,
+    state: KeyState,
+    options?: CallOptions,
+  ): Promise<Key> {
+    const request = { key: name, version, state };
+    const { key } = await this.#calls.call(UpdateKeyVersion, request, this.#limits(options));
+    return decodeKey(key);
   }
 
   #limits(options: CallOptions | undefined): Limits {

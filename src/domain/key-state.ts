@@ -3,10 +3,43 @@ export const KEY_STATES = ['ACTIVE', 'DEACTIVATED', 'SUSPENDED'] as const;
 
 export type KeyState = (typeof KEY_STATES)[number];
 
+export function isKeyState(name: string): name is KeyState {
+  return (KEY_STATES as readonly string[]).includes(name);
+}
+
 /** What the token lets a version do. */
 export interface KeyUsage {
   readonly sign: boolean;
   readonly verify: boolean;
+}
+
+const USAGES = {
+  ACTIVE: { sign: true, verify: true },
+  DEACTIVATED: { sign: false, verify: true },
+  SUSPENDED: { sign: false, verify: false },
+} as const satisfies Record<KeyState, KeyUsage>;
+
+/** How a state stands on the token. */
+export function usageOf(state: KeyState): KeyUsage {
+  return USAGES[state];
+}
+
+/**
+ * The states that a version may be given, by the one that it has: those that NIST SP 800-57 Part 1
+ * allows in its sections 7.2 (active), 7.3 (suspended) and 7.4 (deactivated).
+ *
+ * From DEACTIVATED only destruction follows there. Were it to be suspended, too, the token would not
+ * tell it from a version that was ACTIVE before, and so it could be made to sign again.
+ */
+const TRANSITIONS = {
+  ACTIVE: ['DEACTIVATED', 'SUSPENDED'],
+  DEACTIVATED: [],
+  SUSPENDED: ['ACTIVE', 'DEACTIVATED'],
+} as const satisfies Record<KeyState, readonly KeyState[]>;
+
+/** The states that a version in this state may be given, beside the one that it has. */
+export function nextStates(state: KeyState): readonly KeyState[] {
+  return TRANSITIONS[state];
 }
 
 /**

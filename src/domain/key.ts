@@ -1,6 +1,6 @@
 import type { Algorithm } from './algorithm.ts';
 import { fieldInvalid, SigildError } from './errors.ts';
-import { type KeyState, maySign, mayVerify } from './key-state.ts';
+import { type KeyState, maySign, mayVerify, nextStates } from './key-state.ts';
 
 /** What the token reports of a version; undefined where it does not report the attribute. */
 export interface TokenAttributes {
@@ -94,6 +94,27 @@ export function versionOf(key: Key, version: number): KeyVersion {
   return only;
 }
 
+/**
+ * Whether a version may be given a state; the one that it has may always be given again.
+ *
+ * @throws {SigildError} KEY_STATE_FORBIDS, naming the states that are allowed
+ */
+export function assertMayBecome(version: KeyVersion, state: KeyState): void {
+  const allowed = nextStates(version.state);
+  if (state === version.state || allowed.includes(state)) return;
+  throw new SigildError(
+    'KEY_STATE_FORBIDS',
+    `version ${version.version} of key ${version.key} is ${version.state} and may not become ` +
+      `${state}; allowed: ${allowed.join(', ') || 'none'}`,
+  );
+}
+
+/** @throws {SigildError} KEY_AMBIGUOUS when two objects claim one version */
+export function assertUnambiguous(key: Key): void {
+  const [twice] = ambiguousVersions(key);
+  if (twice !== undefined) throw ambiguous(key, twice);
+}
+
 /** The version numbers that more than one object claims. */
 export function ambiguousVersions(key: Key): number[] {
   const numbers = key.versions.map((version) => version.version);
@@ -130,8 +151,7 @@ export function verifyingVersions(key: Key, requested: number | undefined): read
     if (!mayVerify(version.state)) throw stateForbids(version, 'verify');
     return [version];
   }
-  const [twice] = ambiguousVersions(key);
-  if (twice !== undefined) throw ambiguous(key, twice);
+  assertUnambiguous(key);
   const candidates = key.versions.filter((version) => mayVerify(version.state));
   if (candidates.length === 0) {
     throw new SigildError(

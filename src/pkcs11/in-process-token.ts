@@ -1,7 +1,10 @@
 import type { Cancellation } from '../domain/cancellation.ts';
-import type { Key, KeyVersion } from '../domain/key.ts';
+import { SigildError } from '../domain/errors.ts';
+import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
+import { decodeVersionId } from '../domain/version-id.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
-import { settleCreation } from '../service/settle-creation.ts';
+import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
 import type { TokenSession } from './token-session.ts';
 
 /**
@@ -29,13 +32,21 @@ export class InProcessToken implements Token {
     signal.throwIfAborted();
     const { key: created, made } = this.#session.createKey(key);
     if (!made) return created;
-    const id = Buffer.from(key.id).toString('hex');
-    return settleCreation({
-      name: key.name,
-      id,
-      find: async () => this.#session.findKey(key.name),
-      destroy: async () => this.#session.destroyVersion({ key: key.name, id }),
-    });
+    return settleCreation(this.#creation(key));
+  }
+
+  async createVersion(key: NewKey, signal: Cancellation): Promise<Key> {
+    signal.throwIfAborted();
+    const { key: created, made } = this.#session.createVersion(key);
+    return made ? settleVersion(this.#creation(key)) : created;
+  }
+
+  async setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+    signal.throwIfAborted();
+    this.#session.setVersionState(version, state);
+    const key = this.#session.findKey(version.key);
+    if (key) return key;
+    throw new SigildError('KEY_NOT_FOUND', `key ${version.key} is no longer on the token`);
   }
 
   async sign(
@@ -60,6 +71,15 @@ export class InProcessToken implements Token {
   async probe(signal: Cancellation): Promise<void> {
     signal.throwIfAborted();
     this.#session.probe();
+  }
+
+  #creation({ name, id: bytes }: NewKey): Creation {
+    const id = Buffer.from(bytes).toString('hex');
+    return {
+      ...{ name, id, version: decodeVersionId(bytes)?.version ?? 1 },
+      find: async () => this.#session.findKey(name),
+      destroy: async () => this.#session.destroyVersion({ key: name, id }),
+    };
   }
 }
 

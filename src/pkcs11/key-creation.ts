@@ -1,7 +1,7 @@
 import pkcs11js from 'pkcs11js';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key } from '../domain/key.ts';
-import { TAG_BYTES } from '../domain/version-id.ts';
+import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import type { NewKey } from '../service/ports.ts';
 import { type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
@@ -10,15 +10,16 @@ import { differingAttributes, macKeyTemplate } from './key-template.ts';
 import { assertSupported } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
-/** A key, and whether this call made it or an earlier one with the same tag. */
+/** A key, and whether this call made its version. */
 export interface Creation {
   readonly key: Key;
   readonly made: boolean;
 }
 
 /**
- * Generates the first version of a key and proves its attributes. Another process may make a key of
- * the same name at the same time: see service/settle-creation.ts.
+ * Generates the first version of a key and proves its attributes. Where an earlier call has made it,
+ * whose id has the same tag, it makes nothing. Another process may make a key of the same name at the
+ * same time: see service/settle-creation.ts.
  *
  * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
@@ -27,12 +28,39 @@ export function createKey(session: Session, objects: KeyObjects, wanted: NewKey)
   const id = Buffer.from(wanted.id);
   const existing = findExisting(session, objects, wanted.name, id);
   if (existing) return { key: existing, made: false };
+  return { key: groupOf([make(session, objects, wanted, id)]), made: true };
+}
+
+/**
+ * As {@link createKey}, for a further version: where any object claims its number, it makes nothing.
+ *
+ * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
+ * @throws {CryptokiError}
+ */
+export function createVersion(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
+  const id = Buffer.from(wanted.id);
+  const number = decodeVersionId(id)?.version;
+  const existing = objects.named(session, wanted.name);
+  if (existing.some(({ version }) => version.version === number)) {
+    return { key: groupOf(existing), made: false };
+  }
+  return { key: groupOf([...existing, make(session, objects, wanted, id)]), made: true };
+}
+
+/** Makes a version, whatever stands on the token. */
+function make(session: Session, objects: KeyObjects, wanted: NewKey, id: Buffer): KeyObject {
   assertSupported(session.slot, wanted.algorithm);
   const handle = generate(session, objects, wanted, id);
   const object = objects.read(session, handle);
-  if (object) return { key: { name: wanted.name, versions: [object.version] }, made: true };
+  if (object) return object;
   destroy(session, handle);
   throw new SigildError('TOKEN_REFUSED', 'the token does not show the key that it made');
+}
+
+/** @param objects at least one, all of one name */
+function groupOf(objects: readonly KeyObject[]): Key {
+  const [key] = groupByName(objects.map(({ version }) => version));
+  return key as Key;
 }
 
 /** @returns the key when an earlier call with this tag made it @throws {SigildError} KEY_ALREADY_EXISTS */
@@ -45,9 +73,7 @@ function findExisting(
   const handles = objects.handlesNamed(session, name);
   if (handles.length === 0) return undefined;
   const served = objects.readEach(session, handles);
-  if (served.some((object) => sameTag(object, id))) {
-    return groupByName(served.map((object) => object.version))[0];
-  }
+  if (served.some((object) => sameTag(object, id))) return groupOf(served);
   throw new SigildError(
     'KEY_ALREADY_EXISTS',
     served.length > 0

@@ -196,9 +196,14 @@ function distinctKeys(session: Session, objects: readonly KeyObject[]): KeyObjec
   return [...byName.values()].flat();
 }
 
-/** Keys that make one MAC of the reserved text are one key; of keys that may not sign none is known. */
+/**
+ * Keys that make one MAC of the reserved text are one key. Of keys that may not sign none is known;
+ * there an id of ours has to do, which no two keys have that sigild has made.
+ */
 function isSameKey(session: Session, one: KeyObject, other: KeyObject): boolean {
-  if (!maySign(one.version.state) || !maySign(other.version.state)) return false;
+  if (!maySign(one.version.state) || !maySign(other.version.state)) {
+    return one.version.createTimeMs !== undefined && one.version.state === other.version.state;
+  }
   const [mac, otherMac] = [one, other].map((object) =>
     signMac(session, macKeyOf(object), FINGERPRINT_DATA),
   );

@@ -1,3 +1,4 @@
+import { timingSafeEqual } from 'node:crypto';
 import { SigildError } from '../domain/errors.ts';
 import { FINGERPRINT_BYTES, type Fingerprint } from '../domain/fingerprint.ts';
 import { type VersionRef, versionName } from '../domain/key.ts';
@@ -5,7 +6,7 @@ import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
-import { type MacKey, signMac } from './mac.ts';
+import { type MacKey, signMac, verifyMac } from './mac.ts';
 import type { Session } from './session.ts';
 import { WarmKeys, type WarmKeysOptions } from './warm-keys.ts';
 
@@ -16,6 +17,12 @@ export interface LoadedKeysOptions {
   readonly warmKeys: WarmKeysOptions | undefined;
   /** Throws unless the token works: a key is only then believed to be missing. */
   readonly assertTokenWorks: () => void;
+}
+
+/** A message and what is said to be its MAC. */
+export interface SignedBytes {
+  readonly data: Buffer;
+  readonly mac: Buffer;
 }
 
 const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
@@ -61,6 +68,21 @@ export class LoadedKeys {
     return this.#warmKeys.pick(session, ref, entry, entry.fingerprint, macs);
   }
 
+  /**
+   * A key that may sign verifies by making the MAC itself: C_Verify's answers differ from token to
+   * token (NSS 3.87 answers a wrong MAC with CKR_DEVICE_ERROR).
+   */
+  matches(
+    session: Session,
+    ref: VersionRef,
+    entry: DirectoryEntry,
+    { data, mac }: SignedBytes,
+  ): boolean {
+    if (mac.byteLength !== entry.macBytes) return false;
+    if (!entry.maySign) return verifyMac(session, entry, data, mac);
+    const key = this.signingKey(session, ref, entry, 1);
+    return timingSafeEqual(signMac(session, key, data), mac);
+  }
   /** What is known of a version must be found anew. @param session undefined when it has closed */
   forget(session: Session | undefined, ref: VersionRef): void {
     this.#directory.forget(ref);

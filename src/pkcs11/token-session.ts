@@ -1,17 +1,18 @@
-import { timingSafeEqual } from 'node:crypto';
-import type { SigildError } from '../domain/errors.ts';
+import { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
 import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
+import { type KeyState, usageOf } from '../domain/key-state.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import type { NewKey } from '../service/ports.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, ck, toSigildError } from './ck-rv.ts';
-import { type Creation, createKey } from './key-creation.ts';
+import { type Creation, createKey, createVersion } from './key-creation.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
 import { type KeyObject, KeyObjects } from './key-objects.ts';
-import { LoadedKeys } from './loaded-keys.ts';
-import { signMac, verifyMac } from './mac.ts';
+import { setUsage } from './key-usage.ts';
+import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
+import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { TokenLost } from './token-lost.ts';
@@ -26,12 +27,6 @@ export interface TokenSessionOptions {
   readonly locations: KeyLocations;
   /** How to sign with copies of keys; undefined to sign with the keys themselves. */
   readonly warmKeys: WarmKeysOptions | undefined;
-}
-
-/** A message and what is said to be its MAC. */
-export interface SignedBytes {
-  readonly data: Buffer;
-  readonly mac: Buffer;
 }
 
 /** How long a token that is short of memory gets before the one retry. */
@@ -92,9 +87,33 @@ export class TokenSession {
     );
   }
 
+  /** Several at the same time may each make one. @throws {SigildError} as Token.createVersion */
+  createVersion(key: NewKey): Creation {
+    return this.#answer(`making a version of key ${key.name}`, () =>
+      this.#once((session) => createVersion(session, this.#objects, key)),
+    );
+  }
+
+  /** Other sessions go on with what they know. @throws {SigildError} as Token.setVersionState */
+  setVersionState(ref: VersionRef, state: KeyState): void {
+    this.forgetVersion(ref);
+    const change = (session: Session) => setUsage(session, this.#objects, ref, usageOf(state));
+    const found = this.#answer(`changing the state of a version of key ${ref.key}`, () =>
+      this.#repeatable(change),
+    );
+    if (found) return;
+    this.probe();
+    throw new SigildError('KEY_NOT_FOUND', `a version of key ${ref.key} is no longer on the token`);
+  }
+
+  /** The next use of a version looks at the key itself, and makes a new copy of it. */
+  forgetVersion(ref: VersionRef): void {
+    this.#keys.forget(this.#session, ref);
+  }
+
   /** Destroys one version; it makes no difference whether it was there. @throws {SigildError} */
   destroyVersion(ref: VersionRef): void {
-    this.#keys.forget(this.#session, ref);
+    this.forgetVersion(ref);
     const destroy = (session: Session) => {
       for (const { handle, version } of this.#objects.named(session, ref.key)) {
         if (version.id !== ref.id) continue;
@@ -119,7 +138,7 @@ export class TokenSession {
   verify(refs: readonly VersionRef[], batch: readonly SignedBytes[]): Proven<number[]> {
     return this.#withKeys('verifying', refs, (session, load) =>
       batch.map((signed) =>
-        refs.findIndex((ref) => this.#matches(session, ref, load(ref), signed)),
+        refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed)),
       ),
     );
   }
@@ -225,21 +244,5 @@ export class TokenSession {
     }
     if (next === 'check-canary' || next === 'find-again') this.probe();
     return toSigildError(error, what);
-  }
-
-  /**
-   * A key that may sign verifies by making the MAC itself: C_Verify's answers differ from token to
-   * token (NSS 3.87 answers a wrong MAC with CKR_DEVICE_ERROR).
-   */
-  #matches(
-    session: Session,
-    ref: VersionRef,
-    entry: DirectoryEntry,
-    { data, mac }: SignedBytes,
-  ): boolean {
-    if (mac.byteLength !== entry.macBytes) return false;
-    if (!entry.maySign) return verifyMac(session, entry, data, mac);
-    const key = this.#keys.signingKey(session, ref, entry, 1);
-    return timingSafeEqual(signMac(session, key, data), mac);
   }
 }

@@ -1,14 +1,18 @@
 import { ALGORITHM_NAMES, type Algorithm, isAlgorithm } from '../domain/algorithm.ts';
 import { type ErrorReason, fieldInvalid, SigildError } from '../domain/errors.ts';
 import { isKeyName, parseKeyName } from '../domain/key.ts';
+import { isKeyState, KEY_STATES, type KeyState } from '../domain/key-state.ts';
 import { MAX_VERSION } from '../domain/version-id.ts';
 import type { BatchSignRequest__Output } from '../generated/sigild/v1/BatchSignRequest.ts';
 import type { BatchVerifyRequest__Output } from '../generated/sigild/v1/BatchVerifyRequest.ts';
 import type { CreateKeyRequest__Output } from '../generated/sigild/v1/CreateKeyRequest.ts';
 import type { GetKeyRequest__Output } from '../generated/sigild/v1/GetKeyRequest.ts';
 import type { ListKeysRequest__Output } from '../generated/sigild/v1/ListKeysRequest.ts';
+import type { RotateKeyRequest__Output } from '../generated/sigild/v1/RotateKeyRequest.ts';
 import type { SignRequest__Output } from '../generated/sigild/v1/SignRequest.ts';
+import type { UpdateKeyVersionRequest__Output } from '../generated/sigild/v1/UpdateKeyVersionRequest.ts';
 import type { VerifyRequest__Output } from '../generated/sigild/v1/VerifyRequest.ts';
+import type { RotateKeyItem, UpdateKeyVersionItem } from '../service/key-lifecycle.ts';
 import type { CreateKeyItem } from '../service/key-service.ts';
 import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
 
@@ -82,6 +86,25 @@ export function decodeGetKeyRequest(request: GetKeyRequest__Output): {
   return { key: decodeKeyName(request.key), version: decodeVersion(request.version) };
 }
 
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeRotateKeyRequest(request: RotateKeyRequest__Output): RotateKeyItem {
+  return {
+    key: decodeKeyName(request.key),
+    keepActive: request.keepActive ?? false,
+    requestId: decodeRequestId(request.requestId),
+  };
+}
+
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeUpdateKeyVersionRequest(
+  request: UpdateKeyVersionRequest__Output,
+): UpdateKeyVersionItem {
+  const key = decodeKeyName(request.key);
+  const version = decodeVersion(request.version);
+  if (version === undefined) throw fieldInvalid('version', 'is required');
+  return { key, version, state: decodeState(request.state) };
+}
+
 /**
  * @returns `after`: the name that ended the page before; undefined for the first page
  * @throws {SigildError} FIELD_INVALID
@@ -128,6 +151,12 @@ function decodeVersion(version: number | undefined): number | undefined {
 function decodeAlgorithm(algorithm: unknown): Algorithm {
   if (typeof algorithm === 'string' && isAlgorithm(algorithm)) return algorithm;
   throw fieldInvalid('algorithm', `must be one of ${ALGORITHM_NAMES.join(', ')}`);
+}
+
+/** A value that the proto does not know arrives as a number, whatever its type says. */
+function decodeState(state: unknown): KeyState {
+  if (typeof state === 'string' && isKeyState(state)) return state;
+  throw fieldInvalid('state', `must be one of ${KEY_STATES.join(', ')}`);
 }
 
 function decodeRequestId(requestId: string | undefined): string | undefined {

@@ -1,13 +1,21 @@
 import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
+import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
-import { decodeCreateKeyRequest, decodeGetKeyRequest, decodeListKeysRequest } from './decode.ts';
+import {
+  decodeCreateKeyRequest,
+  decodeGetKeyRequest,
+  decodeListKeysRequest,
+  decodeRotateKeyRequest,
+  decodeUpdateKeyVersionRequest,
+} from './decode.ts';
 import { encodeKey, encodePage } from './encode.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
 export function keyHandlers(
   service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>,
+  lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
   return {
@@ -29,6 +37,18 @@ export function keyHandlers(
       const { pageSize, after } = decodeListKeysRequest(request);
       const page = await service.listKeys(context, pageSize, after);
       return encodePage(page);
+    }),
+
+    RotateKey: unary('RotateKey', environment, async (request, context) => {
+      const item = decodeRotateKeyRequest(request);
+      const key = await lifecycle.rotateKey(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    UpdateKeyVersion: unary('UpdateKeyVersion', environment, async (request, context) => {
+      const item = decodeUpdateKeyVersionRequest(request);
+      const key = await lifecycle.updateKeyVersion(context, item);
+      return { key: encodeKey(key, key.versions) };
     }),
   };
 }

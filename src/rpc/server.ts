@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
@@ -19,6 +20,7 @@ import { signingHandlers } from './signing-handlers.ts';
 export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>;
+  readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */
@@ -93,7 +95,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     signingServiceDefinition,
     signingHandlers(options.signing, environment, pipelines),
   );
-  server.addService(v1.KeyService.service, keyHandlers(options.keys, environment));
+  server.addService(
+    v1.KeyService.service,
+    keyHandlers(options.keys, options.lifecycle, environment),
+  );
   health.addTo(server);
 
   // TLS, where there is any, has been dealt with when a connection gets to gRPC.

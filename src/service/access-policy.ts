@@ -2,7 +2,15 @@ import { SigildError } from '../domain/errors.ts';
 import type { NamePattern } from '../domain/name-pattern.ts';
 
 /** What a client can be granted on a key. */
-export const OPERATIONS = ['createKey', 'getKey', 'listKeys', 'sign', 'verify'] as const;
+export const OPERATIONS = [
+  'createKey',
+  'getKey',
+  'listKeys',
+  'rotateKey',
+  'updateKeyVersion',
+  'sign',
+  'verify',
+] as const;
 
 export type Operation = (typeof OPERATIONS)[number];
 

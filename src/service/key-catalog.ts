@@ -1,7 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { ambiguousVersions, type Key } from '../domain/key.ts';
 import { untilAborted, withLimit } from './deadline.ts';
 import type { Token } from './ports.ts';
+import { Turns } from './turns.ts';
 
 export interface KeyCatalogOptions {
   readonly token: Pick<Token, 'findKey' | 'listKeys'>;
@@ -12,6 +14,9 @@ export interface KeyCatalogOptions {
   /** Milliseconds that never go back, whatever becomes of the wall clock. */
   readonly now?: () => number;
 }
+
+/** How long after a read a key is read again to see whether a version was added to it. */
+const CONFIRM_INTERVAL_MS = 100;
 
 interface Entry {
   readonly key: Key;
@@ -38,6 +43,10 @@ export class KeyCatalog {
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
   readonly #lookups = new Map<string, Promise<Key | undefined>>();
+  /** By name: the read for {@link confirm} that waits for its time. */
+  readonly #confirmations = new Map<string, Promise<Key | undefined>>();
+  /** One such read of a name at a time. */
+  readonly #turns = new Turns();
   #refreshing: Promise<void> | undefined;
 
   constructor({ token, lookupTimeoutMs, onAmbiguous, now }: KeyCatalogOptions) {
@@ -66,6 +75,17 @@ export class KeyCatalog {
     if (entry && this.#now() - entry.readAtMs < maxAgeMs) return entry.key;
     signal.throwIfAborted();
     return untilAborted(this.#lookup(name), signal);
+  }
+
+  /**
+   * What the token says of a key now, for callers whose number strangers decide: however many ask,
+   * a key is read ten times a second at the most, and they wait for the next time.
+   *
+   * @throws {SigildError} as {@link Token.findKey}
+   */
+  async confirm(name: string, signal: Cancellation): Promise<Key | undefined> {
+    signal.throwIfAborted();
+    return untilAborted(this.#confirmation(name), signal);
   }
 
   /** Takes in a key that was just read from the token or made on it. */
@@ -110,6 +130,20 @@ export class KeyCatalog {
     const lookup = this.#read(name).finally(() => this.#lookups.delete(name));
     this.#lookups.set(name, lookup);
     return lookup;
+  }
+
+  #confirmation(name: string): Promise<Key | undefined> {
+    const waiting = this.#confirmations.get(name);
+    if (waiting !== undefined) return waiting;
+    const confirmation = this.#turns.take(name, async () => {
+      const readAtMs = this.#entries.get(name)?.readAtMs ?? Number.NEGATIVE_INFINITY;
+      await pause(Math.max(0, readAtMs + CONFIRM_INTERVAL_MS - this.#now()));
+      // Who asks from now on may know of a change that this read does not see.
+      this.#confirmations.delete(name);
+      return await this.#read(name);
+    });
+    this.#confirmations.set(name, confirmation);
+    return confirmation;
   }
 
   async #read(name: string): Promise<Key | undefined> {

@@ -1,20 +1,23 @@
-import { createHash, randomBytes } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { type Key, versionOf } from '../domain/key.ts';
-import { encodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
+import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { untilAborted } from './deadline.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { Token } from './ports.ts';
+import { requestTag } from './request-tag.ts';
+import type { Turns } from './turns.ts';
 
 export interface KeyServiceOptions {
   readonly token: Pick<Token, 'createKey'>;
   readonly catalog: KeyCatalog;
   readonly policy: AccessPolicy;
   readonly enabledAlgorithms: ReadonlySet<Algorithm>;
+  /** Shared with all else that changes keys. */
+  readonly turns: Turns;
   readonly now?: () => number;
 }
 
@@ -37,15 +40,15 @@ export class KeyService {
   readonly #catalog: KeyCatalog;
   readonly #policy: AccessPolicy;
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly #turns: Turns;
   readonly #now: () => number;
-  /** The last creation of each name that is under way: one at a time per name. */
-  readonly #creations = new Map<string, Promise<unknown>>();
 
   constructor(options: KeyServiceOptions) {
     this.#token = options.token;
     this.#catalog = options.catalog;
     this.#policy = options.policy;
     this.#enabledAlgorithms = options.enabledAlgorithms;
+    this.#turns = options.turns;
     this.#now = options.now ?? Date.now;
   }
 
@@ -56,7 +59,7 @@ export class KeyService {
     this.#policy.authorize(context.client, 'createKey', item.key);
     assertEnabled(item.algorithm, this.#enabledAlgorithms);
     return untilAborted(
-      this.#oneAtATime(item.key, () => this.#create(context, item)),
+      this.#turns.take(item.key, () => this.#create(context, item)),
       context.signal,
     );
   }
@@ -92,13 +95,13 @@ export class KeyService {
   }
 
   async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {
+    const { key: name, algorithm, requestId } = item;
     context.signal.throwIfAborted();
     const id = encodeVersionId({
       createTimeMs: this.#now(),
       version: 1,
-      tag: tagOf(context.client, item),
+      tag: requestTag([context.client, name], requestId),
     });
-    const { key: name, algorithm } = item;
     const key = await this.#token.createKey({ name, algorithm, id }, context.signal);
     this.#catalog.remember(key);
     if (versionOf(key, 1).algorithm !== algorithm) {
@@ -109,24 +112,4 @@ export class KeyService {
     }
     return key;
   }
-
-  async #oneAtATime<Result>(name: string, work: () => Promise<Result>): Promise<Result> {
-    const before = this.#creations.get(name) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#creations.set(name, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#creations.get(name) === mine) this.#creations.delete(name);
-    }
-  }
-}
-
-/** The tag that a repeated call of the same client finds its key by. */
-function tagOf(client: string, { key, requestId }: CreateKeyItem): Uint8Array {
-  if (requestId === undefined) return randomBytes(TAG_BYTES);
-  return createHash('sha256')
-    .update(JSON.stringify([client, key, requestId]))
-    .digest()
-    .subarray(0, TAG_BYTES);
 }

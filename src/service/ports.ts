@@ -1,8 +1,9 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
-import type { Key, KeyVersion } from '../domain/key.ts';
+import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
 
-/** A key's first version as it shall stand on the token. */
+/** A version as it shall stand on the token. */
 export interface NewKey {
   readonly name: string;
   readonly algorithm: Algorithm;
@@ -41,6 +42,27 @@ export interface Token {
    * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
    */
   createKey(key: NewKey, signal: Cancellation): Promise<Key>;
+
+  /**
+   * Generates a further version of a key and proves its attributes by reading them back.
+   *
+   * One object alone may claim a version: when the token holds that version already, or another
+   * process makes it at the same time, the call returns the key with that one and leaves none of
+   * its own.
+   *
+   * @returns the key as it stands on the token now
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   */
+  createVersion(key: NewKey, signal: Cancellation): Promise<Key>;
+
+  /**
+   * Gives a version a state, whichever it has. When the promise settles, also with a failure, no
+   * call that begins later is answered from what was known of the version before.
+   *
+   * @returns the key as it stands on the token now
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS, TOKEN_REFUSED
+   */
+  setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key>;
 
   /**
    * Makes the MACs of a batch in one trip to the token.

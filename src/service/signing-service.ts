@@ -46,13 +46,19 @@ export interface Signatures {
 /** How old an entry may be before an operation that its state forbids looks at the token again. */
 const STATE_MAX_AGE_MS = 1_000;
 
-/** Reasons that a change behind the daemon's back explains, and the age from which to look again. */
+/**
+ * Reasons for which what is known of a key allows no operation, where a change behind the daemon's
+ * back may have made it out of date, and the age from which to look again.
+ */
 const STALE_AFTER_MS: Partial<Record<ErrorReason, number>> = {
   KEY_NOT_FOUND: 0,
   KEY_VERSION_NOT_FOUND: 0,
   KEY_STATE_FORBIDS: STATE_MAX_AGE_MS,
   KEY_AMBIGUOUS: 0,
 };
+
+/** How often a call looks at the token: what it finds may change before it is used. */
+const MAX_LOOKS = 2;
 
 /** Sign and Verify: who may, with which version, on what data. */
 export class SigningService {
@@ -81,8 +87,8 @@ export class SigningService {
   ): Promise<Signatures> {
     this.#policy.authorize(context.client, 'sign', name);
     for (const data of batch) this.#assertAllowed(data);
-    return await this.#withKey(name, context.signal, async (key) => {
-      const signer = signingVersion(key, version);
+    const choose = (key: Key) => signingVersion(key, version);
+    return await this.#withKey(name, context.signal, choose, async (signer) => {
       assertEnabled(signer.algorithm, this.#enabledAlgorithms);
       const signatures = await this.#token.sign(signer, batch, context.signal);
       return { signatures, version: signer };
@@ -100,9 +106,33 @@ export class SigningService {
   ): Promise<readonly (KeyVersion | undefined)[]> {
     this.#policy.authorize(context.client, 'verify', name);
     for (const { data } of batch) this.#assertAllowed(data);
-    return await this.#withKey(name, context.signal, (key) =>
-      this.#verifyPossible(verifyingVersions(key, version), batch, context.signal),
-    );
+    const choose = (key: Key) => verifyingVersions(key, version);
+    let tried: readonly KeyVersion[] = [];
+    const verified = await this.#withKey(name, context.signal, choose, (versions) => {
+      tried = versions;
+      return this.#verifyPossible(versions, batch, context.signal);
+    });
+    if (version !== undefined) return verified;
+    const missed = batch.filter((signed, index) => !verified[index] && isPossible(tried, signed));
+    if (missed.length === 0) return verified;
+    const found = await this.#verifyWithNewer(name, tried, missed, context.signal);
+    return batch.map((signed, index) => verified[index] ?? found.get(signed));
+  }
+
+  /** Another daemon may have made a version since the key was read: asks those that were not known. */
+  async #verifyWithNewer(
+    name: string,
+    known: readonly KeyVersion[],
+    missed: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<ReadonlyMap<SignedData, KeyVersion | undefined>> {
+    const key = await this.#catalog.confirm(name, signal);
+    if (!key) throw keyNotFound(name);
+    const ids = new Set(known.map(({ id }) => id));
+    const newer = verifyingVersions(key, undefined).filter(({ id }) => !ids.has(id));
+    if (newer.length === 0) return new Map();
+    const verified = await this.#verifyPossible(newer, missed, signal);
+    return new Map(missed.map((signed, index) => [signed, verified[index]]));
   }
 
   /** Asks the token about those messages only whose signature has a length that a version makes. */
@@ -111,10 +141,7 @@ export class SigningService {
     batch: readonly SignedData[],
     signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const lengths = new Set<number>(
-      versions.map(({ algorithm }) => ALGORITHMS[algorithm].macBytes),
-    );
-    const possible = batch.filter(({ mac }) => lengths.has(mac.byteLength));
+    const possible = batch.filter((signed) => isPossible(versions, signed));
     if (possible.length === 0) return batch.map(() => undefined);
     const verified = await this.#token.verify(versions, possible, signal);
     if (possible.length === batch.length) return verified;
@@ -135,29 +162,68 @@ export class SigningService {
     }
   }
 
-  /** Runs an operation on what is known of a key, and once more on what the token says now. */
-  async #withKey<Result>(
+  /**
+   * Uses the versions that a choice among those of a key gives, and chooses again from what the token
+   * says now where that may help.
+   */
+  async #withKey<Choice, Result>(
     name: string,
     signal: Cancellation,
-    operate: (key: Key) => Promise<Result>,
+    choose: (key: Key) => Choice,
+    use: (choice: Choice) => Promise<Result>,
   ): Promise<Result> {
     const known = this.#catalog.peek(name);
-    let failure: unknown;
-    if (known) {
-      try {
-        return await operate(known);
-      } catch (error) {
-        if (staleAfterMs(error) === undefined) throw error;
-        failure = error;
-      }
+    let key = known ?? (await this.#find(name, signal));
+    let outcome = await attempt(key, choose, use);
+    for (let looks = known ? 0 : 1; 'error' in outcome; looks += 1) {
+      const maxAgeMs = worthALook(outcome, looks);
+      if (maxAgeMs === undefined) throw outcome.error;
+      const found = await this.#find(name, signal, maxAgeMs);
+      if (found === key) throw outcome.error;
+      key = found;
+      outcome = await attempt(key, choose, use);
     }
-    const key = await this.#catalog.find(name, signal, staleAfterMs(failure));
+    return outcome.result;
+  }
+
+  async #find(name: string, signal: Cancellation, maxAgeMs?: number): Promise<Key> {
+    const key = await this.#catalog.find(name, signal, maxAgeMs);
     if (!key) throw keyNotFound(name);
-    if (key === known) throw failure;
-    return await operate(key);
+    return key;
   }
 }
 
-function staleAfterMs(error: unknown): number | undefined {
-  return error instanceof SigildError ? STALE_AFTER_MS[error.reason] : undefined;
+/** Whether a signature has a length that one of the versions makes. */
+function isPossible(versions: readonly KeyVersion[], { mac }: SignedData): boolean {
+  return versions.some(({ algorithm }) => ALGORITHMS[algorithm].macBytes === mac.byteLength);
+}
+
+interface Failure {
+  readonly error: unknown;
+  /** Whether the token refused what the key's versions and their states allow. */
+  readonly isRefused: boolean;
+}
+
+async function attempt<Choice, Result>(
+  key: Key,
+  choose: (key: Key) => Choice,
+  use: (choice: Choice) => Promise<Result>,
+): Promise<{ readonly result: Result } | Failure> {
+  let isRefused = false;
+  try {
+    const choice = choose(key);
+    isRefused = true;
+    return { result: await use(choice) };
+  } catch (error) {
+    return { error, isRefused };
+  }
+}
+
+/** @returns how old what is known may be for another try; undefined when that would not help */
+function worthALook({ error, isRefused }: Failure, looks: number): number | undefined {
+  const staleMs = error instanceof SigildError ? STALE_AFTER_MS[error.reason] : undefined;
+  if (staleMs === undefined) return undefined;
+  // What the token refuses has changed since the key was read, however short ago that was.
+  if (isRefused) return looks < MAX_LOOKS ? 0 : undefined;
+  return looks === 0 ? staleMs : undefined;
 }

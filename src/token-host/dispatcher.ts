@@ -89,6 +89,18 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
     return await call.answer;
   }
 
+  /**
+   * Gives a call to every lane of every host, behind all that the lane has. A host that is lost
+   * meanwhile counts as one that has done it: what it knew went with it.
+   *
+   * @param frame makes a frame for one lane
+   * @throws {SigildError} what a lane answers; `signal.reason`
+   */
+  async submitToEach(frame: () => Buffer, options: CallOptions): Promise<void> {
+    options.signal.throwIfAborted();
+    await Promise.all(this.hosts.map((host) => this.#submitToLanes(host, frame, options)));
+  }
+
   /** Gives calls to this host too; one that comes after {@link close} is killed. */
   addHost(host: AnyHost): void {
     if (this.#closed) {
@@ -133,6 +145,17 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
       () => new SigildError('SHUTTING_DOWN', 'sigild is stopping; use another instance'),
     );
     return this.hosts;
+  }
+
+  async #submitToLanes(host: AnyHost, frame: () => Buffer, options: CallOptions): Promise<void> {
+    const answers = host.lanes.map((lane) => {
+      const call = new Call(frame(), options);
+      lane.send([call]);
+      return call.answer;
+    });
+    const outcomes = await Promise.allSettled(answers);
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    if (failed && this.hosts.includes(host)) throw failed.reason;
   }
 
   #assertServing(signal: Cancellation): void {

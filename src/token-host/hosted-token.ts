@@ -2,12 +2,10 @@ import { ALGORITHMS } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
 import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
-import { withLimit } from '../service/deadline.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
-import { settleCreation } from '../service/settle-creation.ts';
 import type { StartFailure } from '../service/start-failure.ts';
-import { HostLost } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host } from './host.ts';
@@ -19,18 +17,9 @@ import {
   encodeSign,
   encodeVerify,
 } from './mac-frames.ts';
-import {
-  type Creation,
-  decodeCreation,
-  decodeKey,
-  decodeKeys,
-  encodeCreateKey,
-  encodeDestroyVersion,
-  encodeEmpty,
-  encodeName,
-  OPERATION,
-} from './protocol.ts';
+import { decodeKey, decodeKeys, encodeEmpty, encodeName, OPERATION } from './protocol.ts';
 import { type HostTransition, Supervisor } from './supervisor.ts';
+import { TokenChanges } from './token-changes.ts';
 import { Writer } from './writer.ts';
 
 export interface HostedTokenOptions {
@@ -73,7 +62,7 @@ const WRITER_SESSIONS = 1;
 /**
  * The Token port over host processes.
  *
- * What changes the token is done by a host of its own, the {@link Writer}.
+ * What changes the token is done by a host of its own, the {@link Writer}: see {@link TokenChanges}.
  *
  * It remembers each version's fingerprint, so that an answer that was made with another key is never
  * passed on: see {@link FingerprintRegister}.
@@ -83,6 +72,7 @@ export class HostedToken implements Token {
   readonly #dispatcher: Dispatcher;
   readonly #supervisor: Supervisor;
   readonly #writer: Writer;
+  readonly #changes: TokenChanges;
   readonly #fingerprints = new FingerprintRegister();
 
   private constructor(options: HostedTokenOptions) {
@@ -105,6 +95,13 @@ export class HostedToken implements Token {
       maxWaiting: options.maxWaiting,
       startHost: () => this.#supervisor.startSpare(),
       onTransition: options.onWriterTransition,
+    });
+    this.#changes = new TokenChanges({
+      writer: this.#writer,
+      dispatcher: this.#dispatcher,
+      findKey: (name, signal) => this.findKey(name, signal),
+      callTimeoutMs: options.callTimeoutMs,
+      scanLimitMs: this.#scanLimitMs(),
     });
   }
 
@@ -137,20 +134,16 @@ export class HostedToken implements Token {
     return decodeKeys(await this.#scan(encodeEmpty(OPERATION.listKeys), signal));
   }
 
-  async createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
-    const { name } = wanted;
-    const id = Buffer.from(wanted.id).toString('hex');
-    const { key, made } = await this.#create(wanted, id, signal);
-    if (!made) return key;
-    // Under a limit of its own: a caller who leaves now must not leave two keys behind.
-    return withLimit(this.#scanLimitMs(), `settling key ${name}`, (limit) =>
-      settleCreation({
-        name,
-        id,
-        find: () => this.findKey(name, limit),
-        destroy: () => this.#destroyVersion({ key: name, id }, limit),
-      }),
-    );
+  createKey(key: NewKey, signal: Cancellation): Promise<Key> {
+    return this.#changes.createKey(key, signal);
+  }
+
+  createVersion(key: NewKey, signal: Cancellation): Promise<Key> {
+    return this.#changes.createVersion(key, signal);
+  }
+
+  setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+    return this.#changes.setVersionState(version, state, signal);
   }
 
   async sign(
@@ -196,24 +189,6 @@ export class HostedToken implements Token {
   async close(limitMs: number): Promise<void> {
     const hosts = [...this.#dispatcher.close(), ...this.#writer.close()];
     await Promise.all([this.#supervisor.stop(), ...hosts.map((host) => host.stop(limitMs))]);
-  }
-
-  /** Makes a key, or finds that the host which was lost meanwhile had made it. */
-  async #create(wanted: NewKey, id: string, signal: Cancellation): Promise<Creation> {
-    try {
-      const options = { repeatable: false, macs: 0, limitMs: this.#scanLimitMs(), signal };
-      return decodeCreation(await this.#writer.submit(encodeCreateKey(wanted), options));
-    } catch (error) {
-      if (!(error instanceof HostLost)) throw error;
-      const key = await this.findKey(wanted.name, signal);
-      if (key?.versions.some((version) => version.id === id)) return { key, made: true };
-      throw error;
-    }
-  }
-
-  async #destroyVersion(ref: VersionRef, signal: Cancellation): Promise<void> {
-    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
-    await this.#writer.submit(encodeDestroyVersion(ref), options);
   }
 
   #scan(frame: Buffer, signal: Cancellation): Promise<Buffer> {

@@ -1,5 +1,6 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
 
@@ -12,6 +13,9 @@ export const OPERATION = {
   createKey: 5,
   destroyVersion: 6,
   probe: 7,
+  createVersion: 8,
+  setVersionState: 9,
+  forgetVersion: 10,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -23,17 +27,17 @@ export function encodeJson(code: number, value: unknown): Buffer {
   return encodeFrame(code, json.byteLength, (payload) => payload.set(json));
 }
 
-export function encodeCreateKey({ name, algorithm, id }: NewKey): Buffer {
-  const hex = Buffer.from(id).toString('hex');
-  return encodeJson(OPERATION.createKey, { name, algorithm, id: hex });
+/** @param code OPERATION.createKey or OPERATION.createVersion */
+export function encodeNewKey(code: number, { name, algorithm, id }: NewKey): Buffer {
+  return encodeJson(code, { name, algorithm, id: Buffer.from(id).toString('hex') });
 }
 
-export function decodeCreateKey(payload: Buffer): NewKey {
+export function decodeNewKey(payload: Buffer): NewKey {
   const { name, algorithm, id } = JSON.parse(payload.toString('utf8'));
   return { name, algorithm, id: Buffer.from(id, 'hex') };
 }
 
-/** A key, and whether this call made it or an earlier one with the same tag. */
+/** A key, and whether this call made its version. */
 export interface Creation {
   readonly key: Key;
   readonly made: boolean;
@@ -43,12 +47,21 @@ export function decodeCreation(payload: Buffer): Creation {
   return JSON.parse(payload.toString('utf8')) as Creation;
 }
 
-export function encodeDestroyVersion({ key, id }: VersionRef): Buffer {
-  return encodeJson(OPERATION.destroyVersion, { key, id });
+/** @param code OPERATION.destroyVersion or OPERATION.forgetVersion */
+export function encodeVersionRef(code: number, { key, id }: VersionRef): Buffer {
+  return encodeJson(code, { key, id });
 }
 
-export function decodeDestroyVersion(payload: Buffer): VersionRef {
+export function decodeVersionRef(payload: Buffer): VersionRef {
   return JSON.parse(payload.toString('utf8')) as VersionRef;
+}
+
+export function encodeSetVersionState({ key, id }: VersionRef, state: KeyState): Buffer {
+  return encodeJson(OPERATION.setVersionState, { key, id, state });
+}
+
+export function decodeSetVersionState(payload: Buffer): VersionRef & { readonly state: KeyState } {
+  return JSON.parse(payload.toString('utf8')) as VersionRef & { readonly state: KeyState };
 }
 
 export function encodeName(name: string): Buffer {

@@ -7,9 +7,10 @@ import type { TokenSession } from '../pkcs11/token-session.ts';
 import { type Frame, FrameReader, numberFrame, timeFrame } from './frames.ts';
 import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-frames.ts';
 import {
-  decodeCreateKey,
-  decodeDestroyVersion,
   decodeName,
+  decodeNewKey,
+  decodeSetVersionState,
+  decodeVersionRef,
   encodeFailure,
   encodeJson,
   OPERATION,
@@ -61,9 +62,19 @@ function perform(session: TokenSession, { code, payload }: Frame): Buffer {
     case OPERATION.listKeys:
       return encodeJson(OUTCOME.done, session.listKeys());
     case OPERATION.createKey:
-      return encodeJson(OUTCOME.done, session.createKey(decodeCreateKey(payload)));
+      return encodeJson(OUTCOME.done, session.createKey(decodeNewKey(payload)));
+    case OPERATION.createVersion:
+      return encodeJson(OUTCOME.done, session.createVersion(decodeNewKey(payload)));
+    case OPERATION.setVersionState: {
+      const { state, ...ref } = decodeSetVersionState(payload);
+      session.setVersionState(ref, state);
+      return encodeJson(OUTCOME.done, undefined);
+    }
+    case OPERATION.forgetVersion:
+      session.forgetVersion(decodeVersionRef(payload));
+      return encodeJson(OUTCOME.done, undefined);
     case OPERATION.destroyVersion:
-      session.destroyVersion(decodeDestroyVersion(payload));
+      session.destroyVersion(decodeVersionRef(payload));
       return encodeJson(OUTCOME.done, undefined);
     case OPERATION.probe:
       session.probe();

@@ -57,6 +57,11 @@ export class Writer {
     return this.#dispatcher.submit(frame, options);
   }
 
+  /** Ends the host; the next change starts another one. */
+  renew(reason: Error): void {
+    for (const host of this.#dispatcher.hosts) this.#dispatcher.loseHost(host, reason);
+  }
+
   /** Fails what waits and all that comes. @returns the hosts, which are the caller's to stop */
   close(): readonly Host[] {
     this.#closed = true;

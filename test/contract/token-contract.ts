@@ -21,6 +21,11 @@ function newKey(name: string, algorithm: Algorithm = 'HMAC_SHA256', tag = random
   return { name, algorithm, id: encodeVersionId({ createTimeMs: Date.now(), version: 1, tag }) };
 }
 
+function newVersion(name: string, version: number): NewKey {
+  const id = encodeVersionId({ createTimeMs: Date.now(), version, tag: randomBytes(6) });
+  return { name, algorithm: 'HMAC_SHA256', id };
+}
+
 function firstVersion(key: Key | undefined): KeyVersion {
   const version = key?.versions.at(-1);
   if (!version) throw new Error('the key has no version');
@@ -42,6 +47,13 @@ async function reasonOf(work: Promise<unknown>): Promise<string> {
   );
   if (error instanceof SigildError) return error.reason;
   throw error;
+}
+
+function outcomeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'done',
+    (error: unknown) => (error instanceof SigildError ? error.reason : String(error)),
+  );
 }
 
 /** What every implementation of the Token port does alike. */
@@ -256,6 +268,116 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
       expect(reason).toBe('KEY_ALREADY_EXISTS');
       expect(await token.findKey('taken', signal)).toEqual(key);
+    });
+
+    test('makes a further version that cannot leave the token either', async () => {
+      const key = await token.createKey(newKey('versions'), signal);
+      const wanted = newVersion('versions', 2);
+
+      const grown = await token.createVersion(wanted, signal);
+
+      const [first] = key.versions;
+      expect(grown).toEqual({
+        name: 'versions',
+        versions: [
+          {
+            ...first,
+            id: hex(wanted.id),
+            version: 2,
+            createTimeMs: expect.any(Number),
+          },
+          first,
+        ],
+      });
+      expect(await token.findKey('versions', signal)).toEqual(grown);
+    });
+
+    test('makes a version whose MACs no other version of its key makes', async () => {
+      await token.createKey(newKey('distinct'), signal);
+      const { versions } = await token.createVersion(newVersion('distinct', 2), signal);
+      const [two, one] = versions as [KeyVersion, KeyVersion];
+      const data = randomBytes(20);
+
+      const mac = await signOne(token, two, data, signal);
+
+      expect(await verifyOne(token, [two, one], data, mac, signal)).toEqual(two);
+      expect(await verifyOne(token, [one], data, mac, signal)).toBeUndefined();
+    });
+
+    test('makes no second object for a version that is there', async () => {
+      await token.createKey(newKey('claimed'), signal);
+      const key = await token.createVersion(newVersion('claimed', 2), signal);
+
+      expect(await token.createVersion(newVersion('claimed', 2), signal)).toEqual(key);
+      expect(await token.findKey('claimed', signal)).toEqual(key);
+    });
+
+    test.each([
+      ['ACTIVE', 'done', 'done'],
+      ['DEACTIVATED', 'KEY_STATE_FORBIDS', 'done'],
+      ['SUSPENDED', 'KEY_STATE_FORBIDS', 'KEY_STATE_FORBIDS'],
+    ] as const)(
+      'lets a version that is %s do what its state allows',
+      async (state, sign, verify) => {
+        const name = `state-${state}`;
+        const version = firstVersion(await token.createKey(newKey(name), signal));
+        const data = Buffer.from('data');
+        const mac = await signOne(token, version, data, signal);
+
+        const key = await token.setVersionState(version, state, signal);
+
+        expect(key).toEqual({ name, versions: [{ ...version, state }] });
+        expect(await token.findKey(name, signal)).toEqual(key);
+        for (let use = 0; use < 8; use++) {
+          expect(await outcomeOf(signOne(token, version, data, signal))).toBe(sign);
+          expect(await outcomeOf(verifyOne(token, [version], data, mac, signal))).toBe(verify);
+        }
+        expect(await outcomeOf(verifyOne(token, [version], data, Buffer.alloc(32), signal))).toBe(
+          verify,
+        );
+      },
+    );
+
+    test('lets a version sign again that was suspended, with the same key', async () => {
+      const version = firstVersion(await token.createKey(newKey('restored'), signal));
+      const data = Buffer.from('data');
+      const mac = await signOne(token, version, data, signal);
+      await token.setVersionState(version, 'SUSPENDED', signal);
+
+      await token.setVersionState(version, 'ACTIVE', signal);
+
+      for (let use = 0; use < 8; use++) {
+        expect(await signOne(token, version, data, signal)).toEqual(mac);
+      }
+    });
+
+    test('gives a version the state that it has already', async () => {
+      const version = firstVersion(await token.createKey(newKey('again'), signal));
+      const key = await token.setVersionState(version, 'SUSPENDED', signal);
+
+      expect(await token.setVersionState(version, 'SUSPENDED', signal)).toEqual(key);
+    });
+
+    test('changes one version alone', async () => {
+      const one = firstVersion(await token.createKey(newKey('alone'), signal));
+      await token.createVersion(newVersion('alone', 2), signal);
+
+      const { versions } = await token.setVersionState(one, 'DEACTIVATED', signal);
+
+      expect(versions.map(({ version, state }) => [version, state])).toEqual([
+        [2, 'ACTIVE'],
+        [1, 'DEACTIVATED'],
+      ]);
+    });
+
+    test('changes no version that is not there', async () => {
+      const version = firstVersion(await token.createKey(newKey('unchanged'), signal));
+      const absent = { ...version, id: 'f'.repeat(32) };
+
+      expect(await reasonOf(token.setVersionState(absent, 'SUSPENDED', signal))).toBe(
+        'KEY_NOT_FOUND',
+      );
+      expect((await token.findKey('unchanged', signal))?.versions).toEqual([version]);
     });
 
     test('tells two keys of other tools apart that share one id', async () => {

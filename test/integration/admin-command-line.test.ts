@@ -32,6 +32,10 @@ test.each([
   'key create',
   'key list',
   'key show',
+  'key rotate',
+  'key suspend',
+  'key activate',
+  'key deactivate',
   'sign',
   'verify',
 ])('the help of "%s" has examples of it', async (command) => {

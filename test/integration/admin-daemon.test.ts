@@ -127,6 +127,81 @@ describe('key list', () => {
   });
 });
 
+describe('key rotate', () => {
+  test('prints the key with its new version', async () => {
+    await create('webhooks');
+
+    const run = await daemon('key', 'rotate', 'webhooks');
+
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(run.stdout).toMatch(/^primary version +2$/m);
+    expect(run.stdout).toMatch(/^2 +ACTIVE /m);
+    expect(run.stdout).toMatch(/^1 +DEACTIVATED /m);
+  });
+
+  test('keeps the version before active with --keep-active', async () => {
+    await create('webhooks');
+
+    const run = await daemon('key', 'rotate', 'webhooks', '--keep-active', '-o', 'json');
+
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      primaryVersion: 2,
+      versions: [{ state: 'ACTIVE' }, { state: 'ACTIVE' }],
+    });
+  });
+
+  test('repeated with one request id makes one version', async () => {
+    await create('webhooks');
+    const rotate = () =>
+      daemon('key', 'rotate', 'webhooks', '-o', 'json', '--request-id', 'rotation-1');
+
+    const first = await rotate();
+
+    expect(await rotate()).toEqual(first);
+  });
+
+  test('says how to repeat a rotation of which nobody knows whether it was made', async () => {
+    await create('webhooks');
+    rpc.token.isAvailable = false;
+
+    const run = await daemon('key', 'rotate', 'webhooks', '--request-id', 'rotation-1');
+
+    expect(run.exitCode).toBe(69);
+    expect(run.stderr).toMatch(/the new version may exist: repeat with --request-id rotation-1/);
+  });
+});
+
+describe('the state of a version', () => {
+  test('is changed by the command that its name says', async () => {
+    await create('webhooks');
+    const states: string[] = [];
+
+    for (const verb of ['suspend', 'activate', 'deactivate']) {
+      const run = await daemon('key', verb, 'webhooks', '--version', '1', '-o', 'json');
+      states.push(JSON.parse(run.stdout).versions[0].state);
+    }
+
+    expect(states).toEqual(['SUSPENDED', 'ACTIVE', 'DEACTIVATED']);
+  });
+
+  test('is not changed to one that may not follow', async () => {
+    await create('webhooks');
+    await daemon('key', 'deactivate', 'webhooks', '--version', '1');
+
+    const run = await daemon('key', 'activate', 'webhooks', '--version', '1');
+
+    expect(run).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(run.stderr).toMatch(/may not become ACTIVE; allowed: none \(KEY_STATE_FORBIDS\)$/m);
+  });
+
+  test.each(['suspend', 'activate', 'deactivate'])('is not changed by %s alone', async (verb) => {
+    const run = await daemon('key', verb, 'webhooks');
+
+    expect(run.exitCode).toBe(64);
+    expect(run.stderr).toContain('--version');
+  });
+});
+
 describe('key show', () => {
   test('shows the version that is asked for', async () => {
     await create('webhooks');

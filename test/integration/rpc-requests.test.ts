@@ -172,6 +172,52 @@ describe('a key', () => {
     });
   });
 
+  test('is rotated once for one request_id, and told of as it stands', async () => {
+    const name = `${key}-rotated`;
+    await client.createKey({ key: name, algorithm: 'HMAC_SHA256' });
+    const request = { key: name, requestId: 'id-1' };
+
+    const first = await client.rotateKey(request);
+
+    expect(first.key).toMatchObject({
+      primaryVersion: 2,
+      versions: [
+        { version: 2, state: 'ACTIVE' },
+        { version: 1, state: 'DEACTIVATED' },
+      ],
+    });
+    expect(await client.rotateKey(request)).toEqual(first);
+  });
+
+  test('keeps the version before it active where a rotation asks for it', async () => {
+    const name = `${key}-overlap`;
+    await client.createKey({ key: name, algorithm: 'HMAC_SHA256' });
+
+    const { key: rotated } = await client.rotateKey({ key: name, keepActive: true });
+
+    expect(rotated?.versions.map(({ state }) => state)).toEqual(['ACTIVE', 'ACTIVE']);
+  });
+
+  test('has versions whose state can be changed as the standard allows', async () => {
+    const name = `${key}-states`;
+    await client.createKey({ key: name, algorithm: 'HMAC_SHA256' });
+    const change = (state: 'ACTIVE' | 'DEACTIVATED' | 'SUSPENDED') =>
+      client.updateKeyVersion({ key: name, version: 1, state });
+
+    expect((await change('SUSPENDED')).key).toMatchObject({ versions: [{ state: 'SUSPENDED' }] });
+    expect(await failureOf(client.sign({ key: name, data }))).toMatchObject({
+      code: status.FAILED_PRECONDITION,
+      reason: 'KEY_STATE_FORBIDS',
+    });
+    expect((await change('ACTIVE')).key).toMatchObject({ primaryVersion: 1 });
+    expect((await change('DEACTIVATED')).key?.versions[0]?.state).toBe('DEACTIVATED');
+    expect(await failureOf(change('ACTIVE'))).toMatchObject({
+      code: status.FAILED_PRECONDITION,
+      reason: 'KEY_STATE_FORBIDS',
+      message: expect.stringContaining('allowed: none'),
+    });
+  });
+
   test('is found page by page', async () => {
     const names = ['a', 'b', 'c'].map((suffix) => `${key}-page-${suffix}`);
     for (const name of names) await client.createKey({ key: name, algorithm: 'HMAC_SHA256' });

@@ -5,21 +5,27 @@ import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.
 import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKeyResponse.ts';
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
+import type { RotateKeyRequest } from '../../src/generated/sigild/v1/RotateKeyRequest.ts';
+import type { RotateKeyResponse__Output } from '../../src/generated/sigild/v1/RotateKeyResponse.ts';
 import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
 import type { SignResponse__Output } from '../../src/generated/sigild/v1/SignResponse.ts';
+import type { UpdateKeyVersionRequest } from '../../src/generated/sigild/v1/UpdateKeyVersionRequest.ts';
+import type { UpdateKeyVersionResponse__Output } from '../../src/generated/sigild/v1/UpdateKeyVersionResponse.ts';
 import type { VerifyRequest } from '../../src/generated/sigild/v1/VerifyRequest.ts';
 import type { VerifyResponse__Output } from '../../src/generated/sigild/v1/VerifyResponse.ts';
 import { decodeErrorDetails, STATUS_DETAILS_KEY } from '../../src/rpc/error-details.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 
 /**
- * The API as plain promises. Each call has a deadline of 5 s unless told otherwise, CreateKey one of
- * 20 s: it waits for the token host that makes keys, where that is still starting.
+ * The API as plain promises. Each call has a deadline of 5 s unless told otherwise, one that changes
+ * the token 20 s: it waits for the token host that does so, where that is still starting.
  */
 export interface TestClient {
   createKey(request: CreateKeyRequest): Promise<CreateKeyResponse__Output>;
   getKey(request: GetKeyRequest): Promise<GetKeyResponse__Output>;
   listKeys(request: ListKeysRequest): Promise<ListKeysResponse__Output>;
+  rotateKey(request: RotateKeyRequest): Promise<RotateKeyResponse__Output>;
+  updateKeyVersion(request: UpdateKeyVersionRequest): Promise<UpdateKeyVersionResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
   close(): void;
@@ -38,6 +44,10 @@ export function connectClient(
       promise((done) => keys.createKey(request, { deadline: Date.now() + 20_000 }, done)),
     getKey: (request) => promise((done) => keys.getKey(request, options(), done)),
     listKeys: (request) => promise((done) => keys.listKeys(request, options(), done)),
+    rotateKey: (request) =>
+      promise((done) => keys.rotateKey(request, { deadline: Date.now() + 20_000 }, done)),
+    updateKeyVersion: (request) =>
+      promise((done) => keys.updateKeyVersion(request, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),
     verify: (request) => promise((done) => signing.verify(request, options(), done)),
     close: () => {

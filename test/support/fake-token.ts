@@ -3,7 +3,13 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
 import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
-import { groupByName, type Key, type KeyVersion, versionName } from '../../src/domain/key.ts';
+import {
+  groupByName,
+  type Key,
+  type KeyVersion,
+  type VersionRef,
+  versionName,
+} from '../../src/domain/key.ts';
 import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
@@ -25,6 +31,8 @@ export class FakeToken implements Token {
     findKey: 0,
     listKeys: 0,
     createKey: 0,
+    createVersion: 0,
+    setVersionState: 0,
     sign: 0,
     verify: 0,
     probe: 0,
@@ -127,9 +135,26 @@ export class FakeToken implements Token {
       const found = this.#keys().find((key) => key.name === wanted.name);
       if (found?.versions.some((version) => isRepeated(version.id, id))) return found;
       if (found) throw failure('KEY_ALREADY_EXISTS', `key ${wanted.name} exists`);
-      this.#assertSupported(wanted.algorithm);
-      if (this.#stored.size >= this.capacity) throw failure('TOKEN_FULL', 'the token is full');
       return { name: wanted.name, versions: [this.#generate(wanted, id)] };
+    });
+  }
+
+  createVersion(wanted: NewKey, signal: Cancellation): Promise<Key> {
+    return this.#run('createVersion', signal, () => {
+      const found = this.#keys().find((key) => key.name === wanted.name);
+      const number = decodeVersionId(wanted.id)?.version;
+      if (found?.versions.some(({ version }) => version === number)) return found;
+      this.#generate(wanted, Buffer.from(wanted.id).toString('hex'));
+      return this.#present(wanted.name);
+    });
+  }
+
+  setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+    return this.#run('setVersionState', signal, () => {
+      const stored = this.#stored.get(versionName(ref));
+      if (!stored) throw failure('KEY_NOT_FOUND', `key ${ref.key} is not on the token`);
+      this.#store({ ...stored.version, state }, stored.value);
+      return this.#present(ref.key);
     });
   }
 
@@ -204,7 +229,15 @@ export class FakeToken implements Token {
     throw failure('KEY_STATE_FORBIDS', `key ${version.key} is ${stored.version.state}`);
   }
 
+  #present(name: string): Key {
+    const key = this.#keys().find((candidate) => candidate.name === name);
+    if (!key) throw failure('KEY_NOT_FOUND', `key ${name} is not on the token`);
+    return key;
+  }
+
   #generate({ name, algorithm, id }: NewKey, hexId: string): KeyVersion {
+    this.#assertSupported(algorithm);
+    if (this.#stored.size >= this.capacity) throw failure('TOKEN_FULL', 'the token is full');
     const { version = 1, createTimeMs } = decodeVersionId(id) ?? {};
     const proven = {
       sensitive: true,

@@ -19,7 +19,7 @@ export class FaultyToken {
   readonly softHsm: SoftHsm;
   readonly shim: Pkcs11Shim;
   readonly #value = randomBytes(32);
-  #running: RunningToken | undefined;
+  readonly #running: RunningToken[] = [];
 
   constructor() {
     this.softHsm = createSoftHsm();
@@ -47,7 +47,7 @@ export class FaultyToken {
       ...options,
     });
     const running = new RunningToken(token, hosts, this.#value);
-    this.#running = running;
+    this.#running.push(running);
     await until(() => hosts.size === (options.hosts ?? 2) && writers > 0);
     await running.findKey();
     return running;
@@ -55,8 +55,7 @@ export class FaultyToken {
 
   /** Ends what runs, and all faults. */
   async reset(): Promise<void> {
-    await this.#running?.token.close(2_000);
-    this.#running = undefined;
+    await Promise.all(this.#running.splice(0).map(({ token }) => token.close(2_000)));
     await this.shim.control();
   }
 

@@ -11,8 +11,10 @@ import type { RequestRecord } from '../../src/rpc/request.ts';
 import { createRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
+import { Turns } from '../../src/service/turns.ts';
 import { connectClient, type TestClient } from './client.ts';
 import { FakeToken } from './fake-token.ts';
 
@@ -93,9 +95,11 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
 function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
   const catalog = new KeyCatalog({ token, lookupTimeoutMs: 5_000, onAmbiguous: () => undefined });
   const policy = new AccessPolicy(new Map(Object.entries({ test: EVERYTHING, ...grants })));
-  const shared = { token, catalog, policy, enabledAlgorithms: new Set(ALGORITHM_NAMES) };
+  const enabledAlgorithms = new Set(ALGORITHM_NAMES);
+  const shared = { token, catalog, policy, enabledAlgorithms, turns: new Turns() };
   return {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
     keys: new KeyService(shared),
+    lifecycle: new KeyLifecycle(shared),
   };
 }

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import {
   ambiguousVersions,
+  assertMayBecome,
+  assertUnambiguous,
   groupByName,
   isKeyName,
   parseKeyName,
@@ -11,7 +13,16 @@ import {
   verifyingVersions,
   versionOf,
 } from '../../src/domain/key.ts';
-import { KEY_STATES, maySign, mayVerify, stateOf } from '../../src/domain/key-state.ts';
+import {
+  isKeyState,
+  KEY_STATES,
+  type KeyState,
+  maySign,
+  mayVerify,
+  nextStates,
+  stateOf,
+  usageOf,
+} from '../../src/domain/key-state.ts';
 import { keyOf, keyVersion } from '../support/key-version.ts';
 
 const active = (version: number) => keyVersion({ version });
@@ -65,6 +76,61 @@ describe('the state of a version', () => {
     const usage = { sign: maySign(state), verify: mayVerify(state) };
 
     expect(stateOf(usage)).toBe(state);
+  });
+});
+
+describe('a change of the state', () => {
+  test.each(KEY_STATES)('to %s stands on the token as it is read', (state) => {
+    expect(stateOf(usageOf(state))).toBe(state);
+    expect(isKeyState(state)).toBe(true);
+  });
+
+  test.each([
+    ['ACTIVE', 'ACTIVE', true],
+    ['ACTIVE', 'DEACTIVATED', true],
+    ['ACTIVE', 'SUSPENDED', true],
+    ['DEACTIVATED', 'ACTIVE', false],
+    ['DEACTIVATED', 'DEACTIVATED', true],
+    ['DEACTIVATED', 'SUSPENDED', false],
+    ['SUSPENDED', 'ACTIVE', true],
+    ['SUSPENDED', 'DEACTIVATED', true],
+    ['SUSPENDED', 'SUSPENDED', true],
+  ] as const)('from %s to %s is allowed: %s', (from, to, isAllowed) => {
+    const reason = reasonOf(() => assertMayBecome(keyVersion({ state: from }), to));
+
+    expect(reason).toBe(isAllowed ? 'none' : 'KEY_STATE_FORBIDS');
+  });
+
+  test('never leads from a version that was deactivated to one that signs', () => {
+    const reached = new Set<KeyState>(['DEACTIVATED']);
+    for (const state of reached) for (const next of nextStates(state)) reached.add(next);
+
+    expect([...reached].filter(maySign)).toEqual([]);
+  });
+
+  test('that is not allowed is refused with the states that are', () => {
+    const become = (from: KeyState, to: KeyState) => () =>
+      assertMayBecome(keyVersion({ version: 3, state: from }), to);
+
+    expect(become('DEACTIVATED', 'ACTIVE')).toThrow(
+      'version 3 of key webhooks is DEACTIVATED and may not become ACTIVE; allowed: none',
+    );
+  });
+
+  test.each(['STATE_UNSPECIFIED', 'DESTROYED', 'active', '', 'toString'])(
+    'to %j is not known',
+    (name) => {
+      expect(isKeyState(name)).toBe(false);
+    },
+  );
+});
+
+describe('a key as a whole', () => {
+  test('is ambiguous when two objects claim any of its versions', () => {
+    expect(reasonOf(() => assertUnambiguous(keyOf(active(2), active(1))))).toBe('none');
+    expect(reasonOf(() => assertUnambiguous(keyOf(active(2), active(1), active(1))))).toBe(
+      'KEY_AMBIGUOUS',
+    );
   });
 });
 

@@ -6,7 +6,9 @@ import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
+  decodeRotateKeyRequest,
   decodeSignRequest,
+  decodeUpdateKeyVersionRequest,
   decodeVerifyRequest,
   encodePageToken,
 } from '../../src/rpc/decode.ts';
@@ -241,6 +243,57 @@ test('a request for a key becomes its name and version', () => {
   const request = overTheWire(v1.GetKeyRequest, { key: 'shop', version: 3 });
 
   expect(decodeGetKeyRequest(request)).toEqual({ key: 'shop', version: 3 });
+});
+
+describe('a request to rotate a key', () => {
+  test('becomes an item', () => {
+    const request = { key: 'shop', keepActive: true, requestId: 'r1' };
+
+    const item = decodeRotateKeyRequest(overTheWire(v1.RotateKeyRequest, request));
+
+    expect(item).toEqual(request);
+  });
+
+  test('keeps no version active and has no request id unless it says so', () => {
+    const item = decodeRotateKeyRequest(overTheWire(v1.RotateKeyRequest, { key: 'shop' }));
+
+    expect(item).toEqual({ key: 'shop', keepActive: false, requestId: undefined });
+  });
+
+  test.each([
+    ['key', { key: 'a b' }],
+    ['request_id', { key: 'shop', requestId: 'a\nb' }],
+  ])('is refused with a wrong %s', (field, request) => {
+    const failure = failureOf(() => decodeRotateKeyRequest(request));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: [field] });
+  });
+});
+
+describe('a request to change a version', () => {
+  const request = { key: 'shop', version: 2, state: 'SUSPENDED' };
+
+  test.each(['ACTIVE', 'DEACTIVATED', 'SUSPENDED'])('becomes an item: %s', (state) => {
+    const wire = overTheWire(v1.UpdateKeyVersionRequest, { ...request, state });
+
+    expect(decodeUpdateKeyVersionRequest(wire)).toEqual({ ...request, state });
+  });
+
+  test.each([
+    ['key', { key: undefined }],
+    ['version', { version: undefined }],
+    ['version', { version: 0 }],
+    ['version', { version: 0x10_0000 }],
+    ['state', { state: undefined }],
+    ['state', { state: 'STATE_UNSPECIFIED' }],
+    ['state', { state: 4 }],
+  ])('is refused without a right %s', (field, fields) => {
+    const wire = overTheWire(v1.UpdateKeyVersionRequest, { ...request, ...fields });
+
+    const failure = failureOf(() => decodeUpdateKeyVersionRequest(wire));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: [field] });
+  });
 });
 
 describe('a request to list keys', () => {

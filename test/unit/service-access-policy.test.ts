@@ -92,6 +92,8 @@ describe('a list', () => {
   });
 });
 
-test('nothing but the five operations can be granted', () => {
-  expect(OPERATIONS).toEqual(['createKey', 'getKey', 'listKeys', 'sign', 'verify']);
+test('nothing but the seven operations can be granted', () => {
+  expect(OPERATIONS).toEqual([
+    ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion', 'sign', 'verify'],
+  ]);
 });

@@ -281,6 +281,54 @@ describe('of two reads that overlap', () => {
   });
 });
 
+describe('a look at whether a version was added', () => {
+  test('is one for all who ask before it begins, and not the one that runs already', async () => {
+    const { catalog, searches, clock } = startCatalog();
+    catalog.remember(named('webhooks', 1));
+    clock.nowMs += 1_000;
+
+    const first = [catalog.confirm('webhooks', signal), catalog.confirm('webhooks', signal)];
+    await vi.waitUntil(() => searches.length === 1);
+    const second = [catalog.confirm('webhooks', signal), catalog.confirm('webhooks', signal)];
+    clock.nowMs += 1_000;
+    await searches[0]?.answer(named('webhooks', 2));
+    await vi.waitUntil(() => searches.length === 2);
+    await searches[1]?.answer(named('webhooks', 3));
+
+    const keys = await Promise.all([...first, ...second]);
+    expect(keys.map((key) => key?.versions[0]?.version)).toEqual([2, 2, 3, 3]);
+  });
+
+  test('waits for its time after the look before', async () => {
+    const { catalog, searches } = startCatalog();
+    catalog.remember(named('webhooks', 1));
+
+    const confirmed = catalog.confirm('webhooks', signal);
+    await new Promise(setImmediate);
+    expect(searches).toEqual([]);
+    await vi.waitUntil(() => searches.length === 1);
+    await searches[0]?.answer(named('webhooks', 2));
+
+    expect((await confirmed)?.versions[0]?.version).toBe(2);
+    expect(catalog.peek('webhooks')?.versions[0]?.version).toBe(2);
+  });
+
+  test('ends with its caller, and goes on for the others', async () => {
+    const { catalog, searches } = startCatalog();
+    const gone = new SigildError('CANCELLED', 'gone');
+    const caller = new AbortController();
+    const left = catalog.confirm('webhooks', caller.signal);
+    const stays = catalog.confirm('webhooks', signal);
+
+    caller.abort(gone);
+    await expect(left).rejects.toBe(gone);
+    await vi.waitUntil(() => searches.length === 1);
+    await searches[0]?.answer(named('webhooks', 2));
+
+    expect((await stays)?.versions[0]?.version).toBe(2);
+  });
+});
+
 test('two objects that claim one version are told of at each look', async () => {
   const { catalog, lists, ambiguous } = startCatalog();
   const twice = keyOf(keyVersion({ version: 3 }), keyVersion(), keyVersion({ id: 'f'.repeat(32) }));

@@ -6,6 +6,7 @@ import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyService, type Page } from '../../src/service/key-service.ts';
+import { Turns } from '../../src/service/turns.ts';
 import { FakeToken } from '../support/fake-token.ts';
 
 const { signal } = new AbortController();
@@ -26,6 +27,7 @@ function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
     catalog,
     policy: new AccessPolicy(new Map(GRANTS)),
     enabledAlgorithms: new Set(enabled),
+    turns: new Turns(),
     now: () => NOW_MS,
   });
   const create = (key: string, options: { requestId?: string; algorithm?: Algorithm } = {}) =>

@@ -380,6 +380,70 @@ describe('a change that was made behind the back', () => {
     expect((await sign()).version.version).toBe(1);
   });
 
+  test('a primary that was just looked at and may no longer sign gives way at once', async () => {
+    const { token, sign, idOf } = await startWithKey(1, 2);
+    token.setState(idOf(2), 'DEACTIVATED');
+
+    expect((await sign()).version.version).toBe(1);
+  });
+
+  test('a version that was just suspended does not keep the others from verifying', async () => {
+    const { token, sign, verify, idOf } = await startWithKey(1, 2);
+    const { signature } = await sign(1);
+    token.setState(idOf(2), 'SUSPENDED');
+
+    expect((await verify(signature))?.version).toBe(1);
+  });
+
+  test('a signature of a version that was just made is valid', async () => {
+    const { token, verify } = await startWithKey(1);
+    const newer = Buffer.alloc(32, 8);
+    token.writeKey('webhooks', newer, 'HMAC_SHA256', 2);
+
+    const verified = await verify(createHmac('sha256', newer).update(data).digest());
+
+    expect(verified?.version).toBe(2);
+  });
+
+  test('a batch asks a version that was just made about those alone that no other has signed', async () => {
+    const { token, service, sign, verifiedBatches } = await startWithKey(1);
+    const { signature } = await sign();
+    const newer = Buffer.alloc(32, 8);
+    token.writeKey('webhooks', newer, 'HMAC_SHA256', 2);
+    const macs = [
+      signature,
+      createHmac('sha256', newer).update(data).digest(),
+      Buffer.alloc(32),
+      Buffer.alloc(1),
+    ];
+    const batch = macs.map((mac) => ({ data, mac }));
+
+    const verified = await service.verify(context, { key: 'webhooks', version: undefined, batch });
+
+    expect(verified.map((version) => version?.version)).toEqual([1, 2, undefined, undefined]);
+    expect(verifiedBatches).toEqual([batch.slice(0, 3), batch.slice(1, 3)]);
+  });
+
+  test('a wrong signature costs no search for the version that is asked for', async () => {
+    const { token, verify } = await startWithKey(1, 2);
+
+    expect(await verify(Buffer.alloc(32), 1)).toBeUndefined();
+    expect(token.calls.findKey).toBe(0);
+  });
+
+  test('wrong signatures that come together cost one search', async () => {
+    const { token, service } = await startWithKey(1);
+    const verify = () => {
+      const by = { client: 'backend', signal: new AbortController().signal };
+      return verifyOne(service, { by, signature: Buffer.alloc(32) });
+    };
+
+    const verified = await Promise.all(Array.from({ length: 50 }, verify));
+
+    expect(new Set(verified)).toEqual(new Set([undefined]));
+    expect(token.calls.findKey).toBe(1);
+  });
+
   test('a version that was activated again may sign, a second after it was looked at', async () => {
     const { token, catalog, sign, idOf, clock } = await startWithKey(1);
     token.setState(idOf(1), 'DEACTIVATED');

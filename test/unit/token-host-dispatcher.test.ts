@@ -29,12 +29,20 @@ function startDispatcher(maxWaiting = 1_000) {
     watched(dispatcher.submit(textFrame(text), callOptions(options)));
   const submitTo = (host: FakeHost, text: string, options: Partial<CallOptions> = {}) =>
     watched(dispatcher.submitTo(host, textFrame(text), callOptions(options)));
+  const submitToEach = (text: string, options: Partial<CallOptions> = {}) => {
+    const done = dispatcher.submitToEach(
+      () => textFrame(text),
+      callOptions({ repeatable: false, macs: 0, ...options }),
+    );
+    done.catch(() => undefined);
+    return done;
+  };
   const addHost = (sessions = 1) => {
     const host = new FakeHost(sessions);
     dispatcher.addHost(host);
     return host;
   };
-  return { dispatcher, lost, submit, submitTo, addHost };
+  return { dispatcher, lost, submit, submitTo, submitToEach, addHost };
 }
 
 /** What SoftHSM takes for a MAC. */
@@ -679,5 +687,99 @@ describe('close', () => {
     dispatcher.close();
 
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe('a call for every lane', () => {
+  test('reaches each lane of each host, behind what it has, and ends with the last answer', async () => {
+    const { submit, submitToEach, addHost } = startDispatcher();
+    const hosts = [addHost(2), addHost(1)];
+    for (const text of texts(3)) void submit(text);
+    await turn();
+    let isDone = false;
+
+    const done = submitToEach('forget').then(() => {
+      isDone = true;
+    });
+    await turn();
+
+    const sessions = hosts.flatMap((host) => host.sessions);
+    for (const { pending } of sessions) {
+      expect(pending.map(({ text }) => text)).toEqual([expect.stringMatching(/^call/), 'forget']);
+    }
+    hosts[0]?.answerAll();
+    hosts[1]?.sessions[0]?.answer();
+    await turn();
+    expect(isDone).toBe(false);
+    hosts[1]?.answerAll();
+    await done;
+  });
+
+  test('waits for no room, however many calls wait', async () => {
+    const { submit, submitToEach, addHost } = startDispatcher(2);
+    const host = addHost();
+    for (const text of texts(3)) void submit(text, { macs: 0 });
+    await turn();
+
+    const done = submitToEach('forget');
+    await turn();
+
+    expect(host.pending).toEqual(['call 0', 'forget']);
+    host.answerAll();
+    await done;
+  });
+
+  test('is done where its host is lost', async () => {
+    const { submitToEach, addHost } = startDispatcher();
+    const [lost, other] = [addHost(2), addHost()];
+
+    const done = submitToEach('forget');
+    await turn();
+    other.answerAll();
+    await lost.exit();
+
+    await expect(done).resolves.toBeUndefined();
+  });
+
+  test('is done where it hangs, and its host is killed', async () => {
+    const { submitToEach, addHost, lost } = startDispatcher();
+    const host = addHost(2);
+
+    const done = submitToEach('forget', { limitMs: 1 });
+    await turn();
+    host.sessions[0]?.answer();
+    await expect.poll(() => lost.length).toBe(1);
+    await host.exit();
+
+    await expect(done).resolves.toBeUndefined();
+  });
+
+  test('fails with what a lane answers that goes on serving', async () => {
+    const { submitToEach, addHost } = startDispatcher();
+    const host = addHost(2);
+
+    const done = submitToEach('forget');
+    await turn();
+    host.sessions[0]?.answer();
+    host.sessions[1]?.fail(new SigildError('INTERNAL', 'a defect'));
+
+    await expectReason(done, 'INTERNAL');
+  });
+
+  test('is nothing where there is no host', async () => {
+    const { submitToEach } = startDispatcher();
+
+    await expect(submitToEach('forget')).resolves.toBeUndefined();
+  });
+
+  test('ends with its caller', async () => {
+    const { submitToEach, addHost } = startDispatcher();
+    addHost();
+    const { signal, leave } = caller();
+
+    const done = submitToEach('forget', { signal });
+    leave();
+
+    await expectReason(done, 'CANCELLED');
   });
 });

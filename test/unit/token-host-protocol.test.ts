@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
 import { FINGERPRINT_BYTES } from '../../src/domain/fingerprint.ts';
+import { KEY_STATES } from '../../src/domain/key-state.ts';
 import { FrameReader } from '../../src/token-host/frames.ts';
 import {
   decodeFingerprints,
@@ -17,19 +18,21 @@ import {
   encodeVerify,
 } from '../../src/token-host/mac-frames.ts';
 import {
-  decodeCreateKey,
   decodeCreation,
-  decodeDestroyVersion,
   decodeFailure,
   decodeKey,
   decodeKeys,
   decodeName,
-  encodeCreateKey,
-  encodeDestroyVersion,
+  decodeNewKey,
+  decodeSetVersionState,
+  decodeVersionRef,
   encodeEmpty,
   encodeFailure,
   encodeJson,
   encodeName,
+  encodeNewKey,
+  encodeSetVersionState,
+  encodeVersionRef,
   OPERATION,
   OUTCOME,
 } from '../../src/token-host/protocol.ts';
@@ -121,7 +124,7 @@ describe('a request', () => {
     expect(decodeVerify(payload)).toEqual({ refs, batch });
   });
 
-  test('to create a key arrives as it was sent', () => {
+  test('to create a key or a version of it arrives as it was sent', () => {
     const newKey = fc.record({
       name: keyName,
       algorithm: fc.constantFrom(...ALGORITHM_NAMES),
@@ -129,19 +132,33 @@ describe('a request', () => {
     });
     fc.assert(
       fc.property(newKey, (key) => {
-        const payload = payloadOf(encodeCreateKey(key), OPERATION.createKey);
+        for (const code of [OPERATION.createKey, OPERATION.createVersion]) {
+          const payload = payloadOf(encodeNewKey(code, key), code);
 
-        expect(decodeCreateKey(payload)).toEqual(key);
+          expect(decodeNewKey(payload)).toEqual(key);
+        }
       }),
     );
   });
 
-  test('to destroy a version arrives as it was sent', () => {
+  test('to destroy or to forget a version arrives as it was sent', () => {
     fc.assert(
       fc.property(ref, (ref) => {
-        const payload = payloadOf(encodeDestroyVersion(ref), OPERATION.destroyVersion);
+        for (const code of [OPERATION.destroyVersion, OPERATION.forgetVersion]) {
+          const payload = payloadOf(encodeVersionRef(code, ref), code);
 
-        expect(decodeDestroyVersion(payload)).toEqual(ref);
+          expect(decodeVersionRef(payload)).toEqual(ref);
+        }
+      }),
+    );
+  });
+
+  test('to change the state of a version arrives as it was sent', () => {
+    fc.assert(
+      fc.property(ref, fc.constantFrom(...KEY_STATES), (ref, state) => {
+        const payload = payloadOf(encodeSetVersionState(ref, state), OPERATION.setVersionState);
+
+        expect(decodeSetVersionState(payload)).toEqual({ ...ref, state });
       }),
     );
   });

@@ -1,0 +1,172 @@
+import type { Algorithm } from '../domain/algorithm.ts';
+import {
+  assertMayBecome,
+  assertUnambiguous,
+  type Key,
+  type KeyVersion,
+  primaryOf,
+  versionOf,
+} from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
+import { encodeVersionId } from '../domain/version-id.ts';
+import { type AccessPolicy, keyNotFound } from './access-policy.ts';
+import { assertEnabled } from './algorithm-policy.ts';
+import type { RequestContext } from './caller.ts';
+import { untilAborted, withLimit } from './deadline.ts';
+import type { KeyCatalog } from './key-catalog.ts';
+import type { Token } from './ports.ts';
+import { requestTag } from './request-tag.ts';
+import type { Turns } from './turns.ts';
+
+export interface KeyLifecycleOptions {
+  readonly token: Pick<Token, 'createVersion' | 'setVersionState'>;
+  readonly catalog: KeyCatalog;
+  readonly policy: AccessPolicy;
+  readonly enabledAlgorithms: ReadonlySet<Algorithm>;
+  /** Shared with all else that changes keys. */
+  readonly turns: Turns;
+  readonly now?: () => number;
+}
+
+export interface RotateKeyItem {
+  readonly key: string;
+  /** Whether the versions before stay ACTIVE. */
+  readonly keepActive: boolean;
+  /** undefined: a repeated call rotates again. */
+  readonly requestId: string | undefined;
+}
+
+export interface UpdateKeyVersionItem {
+  readonly key: string;
+  readonly version: number;
+  readonly state: KeyState;
+}
+
+/** Much longer than a change takes: the token has limits of its own for each step of one. */
+const CHANGE_LIMIT_MS = 120_000;
+
+/**
+ * RotateKey and UpdateKeyVersion: what becomes of a key's versions.
+ *
+ * Every step leaves a key that signs and verifies. A rotation makes the new version first: from then
+ * on it is the primary, as the highest ACTIVE one, and what it replaces is deactivated after it. One
+ * that ends in between leaves two ACTIVE versions, of which the next rotation deactivates the older.
+ */
+export class KeyLifecycle {
+  readonly #token: KeyLifecycleOptions['token'];
+  readonly #catalog: KeyCatalog;
+  readonly #policy: AccessPolicy;
+  readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly #turns: Turns;
+  readonly #now: () => number;
+
+  constructor(options: KeyLifecycleOptions) {
+    this.#token = options.token;
+    this.#catalog = options.catalog;
+    this.#policy = options.policy;
+    this.#enabledAlgorithms = options.enabledAlgorithms;
+    this.#turns = options.turns;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /**
+   * Two calls make two versions, one after the other, when they go through one daemon. Where two
+   * daemons make a version at the same moment one of the two stays, and both calls return it.
+   *
+   * @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND, KEY_AMBIGUOUS, ALGORITHM_DISABLED, and
+   *   as {@link Token.createVersion} and {@link Token.setVersionState}
+   */
+  async rotateKey(context: RequestContext, item: RotateKeyItem): Promise<Key> {
+    this.#policy.authorize(context.client, 'rotateKey', item.key);
+    return this.#inTurn(context, item.key, (begun) => this.#rotate(begun, item));
+  }
+
+  /**
+   * A state that the version has already is given to it again: a call that failed half-way is
+   * finished by repeating it.
+   *
+   * @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_AMBIGUOUS,
+   *   KEY_STATE_FORBIDS, and as {@link Token.setVersionState}
+   */
+  async updateKeyVersion(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {
+    this.#policy.authorize(context.client, 'updateKeyVersion', item.key);
+    return this.#inTurn(context, item.key, (begun) => this.#update(begun, item));
+  }
+
+  /** Changes a key. A change that has begun is finished, also when its caller has gone. */
+  #inTurn(
+    { client, signal }: RequestContext,
+    name: string,
+    change: (context: RequestContext) => Promise<Key>,
+  ): Promise<Key> {
+    const begin = () => {
+      signal.throwIfAborted();
+      return withLimit(CHANGE_LIMIT_MS, `changing key ${name}`, (limit) =>
+        change({ client, signal: limit }),
+      );
+    };
+    return untilAborted(this.#turns.take(name, begin), signal);
+  }
+
+  async #rotate(context: RequestContext, item: RotateKeyItem): Promise<Key> {
+    const before = await this.#find(context, item.key);
+    assertUnambiguous(before);
+    const tag = requestTag(['rotate', context.client, item.key], item.requestId);
+    const made = before.versions.find((version) => hasTag(version, tag));
+    if (!made) return this.#replaceOlder(context, item, await this.#make(context, before, tag));
+    // The first call may have ended before it was done; what was rotated since is another call's.
+    return made === before.versions[0] ? this.#replaceOlder(context, item, before) : before;
+  }
+
+  async #make(context: RequestContext, key: Key, tag: Uint8Array): Promise<Key> {
+    const newest = newestOf(key);
+    const { algorithm } = primaryOf(key) ?? newest;
+    assertEnabled(algorithm, this.#enabledAlgorithms);
+    const id = encodeVersionId({ createTimeMs: this.#now(), version: newest.version + 1, tag });
+    const wanted = { name: key.name, algorithm, id };
+    const made = await this.#token.createVersion(wanted, context.signal);
+    this.#catalog.remember(made);
+    return made;
+  }
+
+  /** Deactivates the ACTIVE versions before the newest one, the newest of them first. */
+  async #replaceOlder(context: RequestContext, item: RotateKeyItem, key: Key): Promise<Key> {
+    if (item.keepActive) return key;
+    const newest = newestOf(key);
+    const replaced = key.versions.filter(
+      ({ version, state }) => version < newest.version && state === 'ACTIVE',
+    );
+    let current = key;
+    for (const version of replaced) current = await this.#set(context, version, 'DEACTIVATED');
+    return current;
+  }
+
+  async #update(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {
+    const version = versionOf(await this.#find(context, item.key), item.version);
+    assertMayBecome(version, item.state);
+    return await this.#set(context, version, item.state);
+  }
+
+  async #set({ signal }: RequestContext, version: KeyVersion, state: KeyState): Promise<Key> {
+    const key = await this.#token.setVersionState(version, state, signal);
+    this.#catalog.remember(key);
+    return key;
+  }
+
+  /** The key as it stands on the token now. */
+  async #find({ signal }: RequestContext, name: string): Promise<Key> {
+    const key = await this.#catalog.find(name, signal, 0);
+    if (!key) throw keyNotFound(name);
+    return key;
+  }
+}
+
+function newestOf(key: Key): KeyVersion {
+  const [newest] = key.versions;
+  if (!newest) throw new Error(`key ${key.name} has no version`);
+  return newest;
+}
+
+function hasTag({ id, createTimeMs }: KeyVersion, tag: Uint8Array): boolean {
+  return createTimeMs !== undefined && id.endsWith(Buffer.from(tag).toString('hex'));
+}

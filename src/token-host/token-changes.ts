@@ -1,0 +1,149 @@
+import type { Cancellation } from '../domain/cancellation.ts';
+import { SigildError } from '../domain/errors.ts';
+import type { Key, VersionRef } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
+import { decodeVersionId } from '../domain/version-id.ts';
+import { untilAborted, withLimit } from '../service/deadline.ts';
+import type { NewKey, Token } from '../service/ports.ts';
+import {
+  type Creation as NewVersion,
+  settleCreation,
+  settleVersion,
+} from '../service/settle-creation.ts';
+import { HostLost } from './call.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import {
+  type Creation,
+  decodeCreation,
+  encodeNewKey,
+  encodeSetVersionState,
+  encodeVersionRef,
+  OPERATION,
+} from './protocol.ts';
+import type { Writer } from './writer.ts';
+
+export interface TokenChangesOptions {
+  readonly writer: Pick<Writer, 'submit' | 'renew'>;
+  /** Of the hosts that use keys. */
+  readonly dispatcher: Pick<Dispatcher, 'submitToEach'>;
+  /** Sees what every other process has made. */
+  readonly findKey: Token['findKey'];
+  readonly callTimeoutMs: number;
+  /** The same for a call that looks at the whole token. */
+  readonly scanLimitMs: number;
+}
+
+/**
+ * What changes the token: done by the {@link Writer}, and then seen to with the hosts that use keys.
+ *
+ * What has begun is finished under limits of its own: a caller who leaves must leave neither two
+ * objects for one version behind, nor sessions that go on with what they knew of one.
+ */
+export class TokenChanges {
+  readonly #writer: TokenChangesOptions['writer'];
+  readonly #dispatcher: TokenChangesOptions['dispatcher'];
+  readonly #findKey: TokenChangesOptions['findKey'];
+  readonly #callTimeoutMs: number;
+  readonly #scanLimitMs: number;
+
+  constructor(options: TokenChangesOptions) {
+    this.#writer = options.writer;
+    this.#dispatcher = options.dispatcher;
+    this.#findKey = options.findKey;
+    this.#callTimeoutMs = options.callTimeoutMs;
+    this.#scanLimitMs = options.scanLimitMs;
+  }
+
+  /** @throws {SigildError} as {@link Token.createKey} */
+  async createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
+    const { key, made } = await this.#make(OPERATION.createKey, wanted, signal);
+    return made ? this.#settle(wanted, settleCreation) : key;
+  }
+
+  /** @throws {SigildError} as {@link Token.createVersion} */
+  async createVersion(wanted: NewKey, signal: Cancellation): Promise<Key> {
+    const { key, made } = await this.#make(OPERATION.createVersion, wanted, signal);
+    if (made) return this.#settle(wanted, settleVersion);
+    return (await this.#findKey(wanted.name, signal)) ?? key;
+  }
+
+  /** @throws {SigildError} as {@link Token.setVersionState} */
+  async setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+    signal.throwIfAborted();
+    const change = withLimit(this.#scanLimitMs, `changing key ${ref.key}`, (limit) =>
+      this.#setVersionState(ref, state, limit),
+    );
+    return await untilAborted(change, signal);
+  }
+
+  /** Makes a version, or finds that the host which was lost meanwhile had made it. */
+  async #make(code: number, wanted: NewKey, signal: Cancellation): Promise<Creation> {
+    try {
+      return decodeCreation(await this.#submit(encodeNewKey(code, wanted), false, signal));
+    } catch (error) {
+      if (!(error instanceof HostLost)) throw error;
+      const key = await this.#findKey(wanted.name, signal);
+      const id = hexOf(wanted.id);
+      if (key?.versions.some((version) => version.id === id)) return { key, made: true };
+      throw error;
+    }
+  }
+
+  #settle(wanted: NewKey, settle: (made: NewVersion) => Promise<Key>): Promise<Key> {
+    const { name, id: bytes } = wanted;
+    const id = hexOf(bytes);
+    return withLimit(this.#scanLimitMs, `settling key ${name}`, (limit) =>
+      settle({
+        ...{ name, id, version: decodeVersionId(bytes)?.version ?? 1 },
+        find: () => this.#findKey(name, limit),
+        destroy: async () => {
+          const frame = encodeVersionRef(OPERATION.destroyVersion, { key: name, id });
+          await this.#submit(frame, true, limit);
+        },
+      }),
+    );
+  }
+
+  async #setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+    try {
+      await this.#changeState(ref, state, signal);
+    } finally {
+      // Also after a failure, before which the token may have made the change.
+      await this.#forgetVersion(ref);
+    }
+    const key = await this.#findKey(ref.key, signal);
+    if (key) return key;
+    throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
+  }
+
+  /** Has the state changed; by a new host where the old one does not see what the others see. */
+  async #changeState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<void> {
+    try {
+      await this.#submit(encodeSetVersionState(ref, state), true, signal);
+    } catch (error) {
+      if (!(error instanceof SigildError && error.reason === 'KEY_NOT_FOUND')) throw error;
+      const key = await this.#findKey(ref.key, signal);
+      if (!key?.versions.some(({ id }) => id === ref.id)) throw error;
+      this.#writer.renew(new Error('it does not see what others have made on the token'));
+      await this.#submit(encodeSetVersionState(ref, state), true, signal);
+    }
+  }
+
+  /** Drops what every session knows of a version: its copy, its handle and what it may do. */
+  #forgetVersion(ref: VersionRef): Promise<void> {
+    const frame = () => encodeVersionRef(OPERATION.forgetVersion, ref);
+    const options = { repeatable: false, macs: 0, limitMs: this.#callTimeoutMs };
+    return withLimit(this.#scanLimitMs, `forgetting a version of key ${ref.key}`, (signal) =>
+      this.#dispatcher.submitToEach(frame, { ...options, signal }),
+    );
+  }
+
+  #submit(frame: Buffer, repeatable: boolean, signal: Cancellation): Promise<Buffer> {
+    const limitMs = this.#scanLimitMs;
+    return this.#writer.submit(frame, { repeatable, macs: 0, limitMs, signal });
+  }
+}
+
+function hexOf(id: Uint8Array): string {
+  return Buffer.from(id).toString('hex');
+}
