@@ -1,5 +1,7 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion } from '../domain/key.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
+import type { Warmth } from '../domain/token-options.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
 import { settleCreation } from '../service/settle-creation.ts';
 import type { TokenSession } from './token-session.ts';
@@ -10,9 +12,12 @@ import type { TokenSession } from './token-session.ts';
  */
 export class InProcessToken implements Token {
   readonly #session: TokenSession;
+  readonly #warmth: Warmth;
 
-  constructor(session: TokenSession) {
+  /** @param warmth what was decided for the session */
+  constructor(session: TokenSession, warmth: Warmth) {
     this.#session = session;
+    this.#warmth = warmth;
   }
 
   async findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
@@ -55,6 +60,11 @@ export class InProcessToken implements Token {
     signal.throwIfAborted();
     const signed = batch.map(({ data, mac }) => ({ data: bufferOf(data), mac: bufferOf(mac) }));
     return this.#session.verify(versions, signed).result.map((index) => versions[index]);
+  }
+
+  async info(signal: Cancellation): Promise<TokenInfo> {
+    signal.throwIfAborted();
+    return { ...this.#session.describe(), hosts: [{ sessions: 1, warmth: this.#warmth }] };
   }
 
   async probe(signal: Cancellation): Promise<void> {

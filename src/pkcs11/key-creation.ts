@@ -1,4 +1,5 @@
 import pkcs11js from 'pkcs11js';
+import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key } from '../domain/key.ts';
 import { TAG_BYTES } from '../domain/version-id.ts';
@@ -7,7 +8,7 @@ import { type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { differingAttributes, macKeyTemplate } from './key-template.ts';
-import { assertSupported } from './mechanisms.ts';
+import { assertSupported, MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
 /** A key, and whether this call made it or an earlier one with the same tag. */
@@ -65,7 +66,7 @@ function generate(
 ): Handle {
   const template = macKeyTemplate({ label: name, id, algorithm });
   try {
-    return generateProven(session, template);
+    return generateProven(session, algorithm, template);
   } catch (error) {
     if (!refusesAllowedMechanisms(error)) throw error;
     // openCryptoki 3.8 has no CKA_ALLOWED_MECHANISMS: the key's algorithm must be found elsewhere.
@@ -78,7 +79,7 @@ function generate(
       );
     }
     template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
-    return generateProven(session, template);
+    return generateProven(session, algorithm, template);
   }
 }
 
@@ -86,11 +87,11 @@ function refusesAllowedMechanisms(error: unknown): boolean {
   return error instanceof CryptokiError && error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID;
 }
 
-function generateProven(session: Session, template: Template): Handle {
+function generateProven(session: Session, algorithm: Algorithm, template: Template): Handle {
   const handle = ck('C_GenerateKey', () =>
     session.lib.C_GenerateKey(
       session.handle,
-      { mechanism: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN },
+      { mechanism: MECHANISMS[algorithm].generation.type },
       nativeTemplate(template),
     ),
   );

@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
 import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
+import type { TokenFacts } from '../domain/token-info.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import type { NewKey } from '../service/ports.ts';
 import { Canary } from './canary.ts';
@@ -14,6 +15,7 @@ import { LoadedKeys } from './loaded-keys.ts';
 import { signMac, verifyMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { openSession, type Session, type Slot } from './session.ts';
+import { readTokenFacts } from './token-facts.ts';
 import { TokenLost } from './token-lost.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 
@@ -135,6 +137,16 @@ export class TokenSession {
     throw new TokenLost('the canary key is gone from the token');
   }
 
+  /** The keys that it takes to find out go with the session. @throws {SigildError} */
+  describe(): TokenFacts {
+    const read = () => readTokenFacts(this.#slot, (work) => this.#once(work));
+    try {
+      return this.#answer('looking at the token', read);
+    } finally {
+      this.close();
+    }
+  }
+
   close(): void {
     const session = this.#session;
     this.#session = undefined;
@@ -171,15 +183,12 @@ export class TokenSession {
       try {
         return { result: operate(session, load), fingerprints };
       } catch (error) {
-        if (error instanceof CryptokiError) this.#forget(session, refs);
+        if (!(error instanceof CryptokiError)) throw error;
+        for (const ref of refs) this.#keys.forget(session, ref);
         throw error;
       }
     };
     return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
-  }
-
-  #forget(session: Session | undefined, refs: readonly VersionRef[]): void {
-    for (const ref of refs) this.#keys.forget(session, ref);
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */

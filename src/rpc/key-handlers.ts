@@ -2,12 +2,12 @@ import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { KeyService } from '../service/key-service.ts';
 import { decodeCreateKeyRequest, decodeGetKeyRequest, decodeListKeysRequest } from './decode.ts';
-import { encodeKey, encodePage } from './encode.ts';
+import { encodeKey, encodePage, encodeTokenInfo } from './encode.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
 export function keyHandlers(
-  service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>,
+  service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
   return {
@@ -29,6 +29,11 @@ export function keyHandlers(
       const { pageSize, after } = decodeListKeysRequest(request);
       const page = await service.listKeys(context, pageSize, after);
       return encodePage(page);
+    }),
+
+    GetTokenInfo: unary('GetTokenInfo', environment, async (_request, context) => {
+      const token = await service.getTokenInfo(context);
+      return { token: encodeTokenInfo(token) };
     }),
   };
 }

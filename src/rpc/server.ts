@@ -18,7 +18,7 @@ import { signingHandlers } from './signing-handlers.ts';
 
 export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
-  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>;
+  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */

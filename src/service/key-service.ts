@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { type Key, versionOf } from '../domain/key.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
 import { encodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
@@ -11,7 +12,7 @@ import type { KeyCatalog } from './key-catalog.ts';
 import type { Token } from './ports.ts';
 
 export interface KeyServiceOptions {
-  readonly token: Pick<Token, 'createKey'>;
+  readonly token: Pick<Token, 'createKey' | 'info'>;
   readonly catalog: KeyCatalog;
   readonly policy: AccessPolicy;
   readonly enabledAlgorithms: ReadonlySet<Algorithm>;
@@ -31,7 +32,7 @@ export interface Page {
   readonly nextAfter: string | undefined;
 }
 
-/** CreateKey, GetKey and ListKeys. */
+/** CreateKey, GetKey, ListKeys and GetTokenInfo. */
 export class KeyService {
   readonly #token: KeyServiceOptions['token'];
   readonly #catalog: KeyCatalog;
@@ -89,6 +90,12 @@ export class KeyService {
       .filter((key) => listable(key.name) && (after === undefined || key.name > after));
     const keys = rest.slice(0, pageSize);
     return { keys, nextAfter: rest.length > pageSize ? keys.at(-1)?.name : undefined };
+  }
+
+  /** @throws {SigildError} PERMISSION_DENIED, and as {@link Token.info} */
+  async getTokenInfo(context: RequestContext): Promise<TokenInfo> {
+    this.#policy.authorizeTokenInfo(context.client);
+    return this.#token.info(context.signal);
   }
 
   async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {

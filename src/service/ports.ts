@@ -1,6 +1,7 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion } from '../domain/key.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
 
 /** A key's first version as it shall stand on the token. */
 export interface NewKey {
@@ -67,6 +68,12 @@ export interface Token {
     batch: readonly SignedData[],
     signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]>;
+
+  /**
+   * Tells what the token is and who uses it here, and tries what it can do, with keys that are gone
+   * afterwards.
+   */
+  info(signal: Cancellation): Promise<TokenInfo>;
 
   /** Makes a real MAC with the canary key; rejects when the token cannot. */
   probe(signal: Cancellation): Promise<void>;

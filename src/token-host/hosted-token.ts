@@ -2,6 +2,7 @@ import { ALGORITHMS } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
 import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
 import { withLimit } from '../service/deadline.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
@@ -10,7 +11,7 @@ import type { StartFailure } from '../service/start-failure.ts';
 import { HostLost } from './call.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
-import { Host } from './host.ts';
+import { Host, userOf } from './host.ts';
 import {
   decodeFingerprints,
   decodeIndexes,
@@ -24,6 +25,7 @@ import {
   decodeCreation,
   decodeKey,
   decodeKeys,
+  decodeTokenFacts,
   encodeCreateKey,
   encodeDestroyVersion,
   encodeEmpty,
@@ -190,6 +192,12 @@ export class HostedToken implements Token {
     const [failed] = outcomes.filter((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
     throw new SigildError('TOKEN_UNAVAILABLE', 'no token host is logged in to the token');
+  }
+
+  async info(signal: Cancellation): Promise<TokenInfo> {
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
+    const facts = await this.#writer.submit(encodeEmpty(OPERATION.describe), options);
+    return { ...decodeTokenFacts(facts), hosts: this.#dispatcher.hosts.map(userOf) };
   }
 
   /** Refuses calls, lets hosts finish what they have and log out; kills them after the limit. */

@@ -1,5 +1,6 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
+import type { TokenFacts } from '../domain/token-info.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
 
@@ -12,6 +13,7 @@ export const OPERATION = {
   createKey: 5,
   destroyVersion: 6,
   probe: 7,
+  describe: 11,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -70,6 +72,10 @@ export function decodeKey(payload: Buffer): Key | undefined {
 
 export function decodeKeys(payload: Buffer): Key[] {
   return JSON.parse(payload.toString('utf8')) as Key[];
+}
+
+export function decodeTokenFacts(payload: Buffer): TokenFacts {
+  return JSON.parse(payload.toString('utf8')) as TokenFacts;
 }
 
 interface WireError {

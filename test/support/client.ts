@@ -3,6 +3,7 @@ import type { CreateKeyRequest } from '../../src/generated/sigild/v1/CreateKeyRe
 import type { CreateKeyResponse__Output } from '../../src/generated/sigild/v1/CreateKeyResponse.ts';
 import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.ts';
 import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKeyResponse.ts';
+import type { GetTokenInfoResponse__Output } from '../../src/generated/sigild/v1/GetTokenInfoResponse.ts';
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
 import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
@@ -13,13 +14,14 @@ import { decodeErrorDetails, STATUS_DETAILS_KEY } from '../../src/rpc/error-deta
 import { v1 } from '../../src/rpc/proto.ts';
 
 /**
- * The API as plain promises. Each call has a deadline of 5 s unless told otherwise, CreateKey one of
- * 20 s: it waits for the token host that makes keys, where that is still starting.
+ * The API as plain promises. Each call has a deadline of 5 s unless told otherwise, CreateKey and
+ * GetTokenInfo one of 20 s: they wait for the token host that makes keys, where that is still starting.
  */
 export interface TestClient {
   createKey(request: CreateKeyRequest): Promise<CreateKeyResponse__Output>;
   getKey(request: GetKeyRequest): Promise<GetKeyResponse__Output>;
   listKeys(request: ListKeysRequest): Promise<ListKeysResponse__Output>;
+  getTokenInfo(): Promise<GetTokenInfoResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
   close(): void;
@@ -38,6 +40,8 @@ export function connectClient(
       promise((done) => keys.createKey(request, { deadline: Date.now() + 20_000 }, done)),
     getKey: (request) => promise((done) => keys.getKey(request, options(), done)),
     listKeys: (request) => promise((done) => keys.listKeys(request, options(), done)),
+    getTokenInfo: () =>
+      promise((done) => keys.getTokenInfo({}, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),
     verify: (request) => promise((done) => signing.verify(request, options(), done)),
     close: () => {

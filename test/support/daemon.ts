@@ -40,7 +40,10 @@ export interface Daemon {
 
 /** Grants for everything to the client of a test. */
 export const EVERYTHING = [
-  { keys: ['*'], operations: ['createKey', 'getKey', 'listKeys', 'sign', 'verify'] },
+  {
+    keys: ['*'],
+    operations: ['createKey', 'getKey', 'listKeys', 'sign', 'verify', 'getTokenInfo'],
+  },
 ];
 
 /** A daemon on this token with a unix socket and a loopback port, for the client `test`. */

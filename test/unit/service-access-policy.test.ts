@@ -92,6 +92,25 @@ describe('a list', () => {
   });
 });
 
-test('nothing but the five operations can be granted', () => {
-  expect(OPERATIONS).toEqual(['createKey', 'getKey', 'listKeys', 'sign', 'verify']);
+describe('the token', () => {
+  const known = policyOf({
+    operator: [grant('nothing', 'sign'), grant('other', 'getTokenInfo')],
+    signer: [grant('*', 'sign')],
+  });
+
+  test('is shown to a client with a grant of it on any key', () => {
+    expect(() => known.authorizeTokenInfo('operator')).not.toThrow();
+  });
+
+  test.each(['signer', 'stranger'])('is not shown to %s', (client) => {
+    expect(() => known.authorizeTokenInfo(client)).toThrow(
+      expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
+    );
+  });
+});
+
+test('nothing but the six operations can be granted', () => {
+  const operations = ['createKey', 'getKey', 'listKeys', 'sign', 'verify', 'getTokenInfo'];
+
+  expect(OPERATIONS).toEqual(operations);
 });
