@@ -72,7 +72,7 @@ async function startService(unixSocket: string): Promise<string[]> {
       sign: async () => ({ signatures: [SIGNATURE], version: VERSION }),
       verify: async () => [],
     },
-    keys: { createKey: none, getKey: none, listKeys: none },
+    keys: { createKey: none, getKey: none, listKeys: none, getTokenInfo: none },
     lifecycle: { rotateKey: none, updateKeyVersion: none },
     health: new Health(),
     limits: {

@@ -6,6 +6,7 @@ import { credentialsFor, parseAddress } from './daemon-address.ts';
 import { daemonFailure } from './daemon-failure.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { type KeyDocument, keyDocument } from './key-documents.ts';
+import { type ServedTokenDocument, servedTokenDocument } from './served-token-documents.ts';
 import {
   type SignatureDocument,
   signatureDocument,
@@ -113,6 +114,11 @@ export class DaemonClient {
       pageToken = page.nextPageToken ?? '';
     } while (pageToken !== '');
     return keys;
+  }
+
+  async getTokenInfo(): Promise<ServedTokenDocument> {
+    const { token } = await this.#call(KEYS.GetTokenInfo, {});
+    return servedTokenDocument(token);
   }
 
   async sign(item: KeyReference & { readonly data: Buffer }): Promise<SignatureDocument> {

@@ -1,6 +1,11 @@
 import { resolve } from 'node:path';
 import { type TokenModule, withModule } from '../pkcs11/module.ts';
-import { describeToken, measureWarmKeys, summarizeToken } from '../pkcs11/token-report.ts';
+import {
+  describeToken,
+  measureToken,
+  summarizeToken,
+  type TokenMeasurements,
+} from '../pkcs11/token-report.ts';
 import { presentTokens, selectToken } from '../pkcs11/token-selection.ts';
 import type { CommandResult } from './invocation.ts';
 import { readNewPins, readUserPin } from './pin-input.ts';
@@ -58,19 +63,22 @@ export async function listTokens(module: string): Promise<CommandResult> {
   return { document: { tokens }, text: tokenListText(tokens) };
 }
 
-const NOT_MEASURED = {
-  inUse: undefined,
-  why: 'measuring needs a login: give --pin-file, --pin-fd or --login',
+const NOT_MEASURED: TokenMeasurements = {
+  warmKeys: {
+    inUse: undefined,
+    why: 'measuring needs a login: give --pin-file, --pin-fd or --login',
+  },
+  attributes: undefined,
 };
 
-/** `token info`. The token is looked at before anybody is asked for its PIN. */
+/** `token info` of a token in a module. The token is looked at before anybody is asked for its PIN. */
 export async function showToken(options: InfoOptions): Promise<CommandResult> {
   const { module, label, serial } = options;
   const document = await onModule(module, async (loaded) => {
     const token = selectToken(loaded, { label, serial });
     const details = describeToken(token);
     const pin = await givenPin(options);
-    return { ...details, warmKeys: pin === undefined ? NOT_MEASURED : measureWarmKeys(token, pin) };
+    return { ...details, ...(pin === undefined ? NOT_MEASURED : measureToken(token, pin)) };
   });
   return { document, text: tokenDetailsText(document) };
 }

@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander';
+import { usageFailure } from './command-failure.ts';
+import { addDaemonOptions, addressOf, type DaemonOptions } from './daemon-options.ts';
 import { addCommand, addGroup, type Invocation, integer, printing } from './invocation.ts';
 import type { InfoOptions, InitOptions } from './token-actions.ts';
 
@@ -16,18 +18,23 @@ const INIT_DESCRIPTION =
 
 const INFO_DESCRIPTION =
   "show a token's state, its limits and what it can do for sigild\n\n" +
-  'With the user PIN, which is tried once, it also measures whether copies of keys (warm keys) sign ' +
-  'faster than the keys themselves, as a daemon does that is configured with warmKeys: auto. ' +
-  'Nothing is changed on the token.';
+  'Without --module the daemon tells of the token that it uses. With it, the token is looked at ' +
+  'straight on the PKCS#11 module; with the user PIN, which is tried once, it is also measured ' +
+  'whether copies of keys (warm keys) sign faster than the keys themselves, as a daemon does that is ' +
+  'configured with warmKeys: auto, and which attributes of keys the token enforces. Nothing is ' +
+  'changed on the token.';
 
-/** The commands that talk to the PKCS#11 module; no others load it. */
+/** What says something of a token in a module, and nothing of a daemon's. */
+const MODULE_OPTIONS = ['label', 'serial', 'login', 'pinFile', 'pinFd'] as const;
+
+type AnyInfoOptions = DaemonOptions & Partial<InfoOptions>;
+
+/** The commands that talk to the PKCS#11 module; none but them load it. */
 export function addTokenCommands(program: Command, invocation: Invocation): void {
-  const token = addGroup(
-    program,
-    'token',
-    'make tokens and look at them, straight on the PKCS#11 module',
-    [LIST, `${INIT} --so-pin-file so-pin --pin-file pin`],
-  );
+  const token = addGroup(program, 'token', 'make tokens and look at them', [
+    LIST,
+    `${INIT} --so-pin-file so-pin --pin-file pin`,
+  ]);
   addInit(token, invocation);
   addList(token, invocation);
   addInfo(token, invocation);
@@ -69,25 +76,49 @@ function addList(token: Command, invocation: Invocation): void {
 }
 
 function addInfo(token: Command, invocation: Invocation): void {
-  addCommand(token, 'info', INFO_DESCRIPTION, [
+  const command = addCommand(token, 'info', INFO_DESCRIPTION, [
+    'sigilctl token info   # the token of the daemon',
     INFO,
     `${INFO} -o json`,
     `${INFO} --pin-file pin`,
     `${INFO} --login   # asks for the user PIN`,
   ])
     .summary('show a token, and what it can do for sigild')
-    .requiredOption('--module <path>', 'the PKCS#11 library')
-    .requiredOption('--label <label>', "the token's label")
+    .addOption(
+      new Option('--module <path>', 'the PKCS#11 library, to ask no daemon').conflicts([
+        'address',
+        'ca',
+        'cert',
+        'keyFile',
+        'timeoutMs',
+      ]),
+    )
+    .option('--label <label>', "the token's label")
     .option('--serial <serial>', "the token's serial number, where several have one label")
     .option('--login', 'log in, with a PIN from the terminal unless an option names another place')
     .option('--pin-file <file>', 'file with the user PIN, mode 0600')
-    .addOption(fdOption('--pin-fd <n>', 'descriptor to read the user PIN from', 'pinFile'))
-    .action(
-      printing(invocation, async (options: InfoOptions) => {
+    .addOption(fdOption('--pin-fd <n>', 'descriptor to read the user PIN from', 'pinFile'));
+  addDaemonOptions(command).action(
+    printing(invocation, async (options: AnyInfoOptions) => {
+      if (isOfModule(options)) {
         const { showToken } = await import('./token-actions.ts');
         return showToken(options);
-      }),
-    );
+      }
+      const { showServedToken } = await import('./served-token-actions.ts');
+      return showServedToken(addressOf(options, invocation), options);
+    }),
+  );
+}
+
+/** @throws {CommandFailure} USAGE when it is neither a module's token nor a daemon's */
+function isOfModule(options: AnyInfoOptions): options is DaemonOptions & InfoOptions {
+  if (options.module === undefined) {
+    const given = MODULE_OPTIONS.some((option) => options[option] !== undefined);
+    if (!given) return false;
+    throw usageFailure('--module is not given', 'without it, the daemon tells of its own token');
+  }
+  if (options.label !== undefined) return true;
+  throw usageFailure('--label is not given', 'sigilctl token list shows the labels of a module');
 }
 
 function fdOption(flags: string, description: string, conflict: string): Option {

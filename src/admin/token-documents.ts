@@ -1,4 +1,10 @@
-import type { TokenDetails, TokenSummary, WarmKeysReport } from '../pkcs11/token-report.ts';
+import type { AttributeSupport } from '../domain/token-info.ts';
+import type {
+  TokenDetails,
+  TokenMeasurements,
+  TokenSummary,
+  WarmKeysReport,
+} from '../pkcs11/token-report.ts';
 import { columns, fields, yesNo } from './layout.ts';
 
 /** `token init -o json` */
@@ -11,10 +17,8 @@ export interface NewTokenDocument {
   readonly pinFile: string | undefined;
 }
 
-/** `token info -o json` */
-export interface TokenInfoDocument extends TokenDetails {
-  readonly warmKeys: WarmKeysReport;
-}
+/** `token info -o json` of a token in a module. */
+export type TokenInfoDocument = TokenDetails & TokenMeasurements;
 
 const UNREPORTED = '-';
 
@@ -71,7 +75,20 @@ export function tokenDetailsText(token: TokenInfoDocument): string {
     'private memory': memoryText(memory.privateFreeBytes, memory.privateTotalBytes),
     'warm keys': warmKeysText(warmKeys),
   });
-  return `${details}\n${algorithmsText(token)}`;
+  const tables = [details, algorithmsText(token)];
+  if (token.attributes) tables.push(attributesText(token.attributes));
+  return tables.join('\n');
+}
+
+export function attributesText(attributes: readonly AttributeSupport[]): string {
+  return columns(
+    ['ATTRIBUTE', 'ENFORCED', 'FOUND'],
+    attributes.map(({ attribute, enforced, found }) => [
+      attribute,
+      enforced === undefined ? UNREPORTED : yesNo(enforced),
+      found,
+    ]),
+  );
 }
 
 function algorithmsText({ algorithms }: TokenDetails): string {

@@ -1,4 +1,4 @@
-import type { Algorithm } from '../domain/algorithm.ts';
+import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
 import { OPERATIONS } from '../service/access-policy.ts';
 import { type Config, LOG_LEVELS } from './config.ts';
 import {
@@ -17,12 +17,7 @@ import { listenerSchema, toListenerConfig } from './listener-schema.ts';
 import { tokenSchema } from './token-schema.ts';
 
 // HMAC_SHA1 is for those who must and say so.
-const DEFAULT_ALGORITHMS: Algorithm[] = [
-  'HMAC_SHA224',
-  'HMAC_SHA256',
-  'HMAC_SHA384',
-  'HMAC_SHA512',
-];
+const DEFAULT_ALGORITHMS: Algorithm[] = ALGORITHM_NAMES.filter((name) => name !== 'HMAC_SHA1');
 
 const client = map({
   name: clientName,

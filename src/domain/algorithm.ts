@@ -1,8 +1,11 @@
-/** What sigild knows of an HMAC algorithm. */
-interface AlgorithmFacts {
-  /** Length of the MAC in bytes: the hash's output length. */
+/** What sigild knows of an algorithm, each of which makes MACs. */
+interface MacFacts {
+  /** Length of the MAC in bytes: of HMAC the hash's output length, of CMAC the cipher's block. */
   readonly macBytes: number;
-  /** Length of a new key in bytes: the hash's output length, the least that RFC 2104 section 3 advises. */
+  /**
+   * Length of a new key in bytes: of HMAC the hash's output length, the least that RFC 2104 section 3
+   * advises, of CMAC the cipher's key.
+   */
   readonly keyBytes: number;
 }
 
@@ -13,7 +16,12 @@ export const ALGORITHMS = {
   HMAC_SHA256: { macBytes: 32, keyBytes: 32 },
   HMAC_SHA384: { macBytes: 48, keyBytes: 48 },
   HMAC_SHA512: { macBytes: 64, keyBytes: 64 },
-} as const satisfies Record<string, AlgorithmFacts>;
+  HMAC_SHA3_256: { macBytes: 32, keyBytes: 32 },
+  HMAC_SHA3_384: { macBytes: 48, keyBytes: 48 },
+  HMAC_SHA3_512: { macBytes: 64, keyBytes: 64 },
+  AES_128_CMAC: { macBytes: 16, keyBytes: 16 },
+  AES_256_CMAC: { macBytes: 16, keyBytes: 32 },
+} as const satisfies Record<string, MacFacts>;
 
 export type Algorithm = keyof typeof ALGORITHMS;
 

@@ -52,6 +52,8 @@ const VERDICTS: ReadonlyMap<number, Verdict> = new Map<number, Verdict>([
   [pkcs11js.CKR_ATTRIBUTE_SENSITIVE, keptRefusal],
   [pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID, keptRefusal],
   [pkcs11js.CKR_ATTRIBUTE_VALUE_INVALID, keptRefusal],
+  [pkcs11js.CKR_KEY_NOT_WRAPPABLE, keptRefusal],
+  [pkcs11js.CKR_KEY_UNEXTRACTABLE, keptRefusal],
   [pkcs11js.CKR_TEMPLATE_INCOMPLETE, keptRefusal],
   [pkcs11js.CKR_TEMPLATE_INCONSISTENT, keptRefusal],
   [pkcs11js.CKR_TOKEN_WRITE_PROTECTED, keptRefusal],

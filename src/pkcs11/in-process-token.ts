@@ -2,6 +2,8 @@ import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
+import type { Warmth } from '../domain/token-options.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
@@ -13,9 +15,12 @@ import type { TokenSession } from './token-session.ts';
  */
 export class InProcessToken implements Token {
   readonly #session: TokenSession;
+  readonly #warmth: Warmth;
 
-  constructor(session: TokenSession) {
+  /** @param warmth what was decided for the session */
+  constructor(session: TokenSession, warmth: Warmth) {
     this.#session = session;
+    this.#warmth = warmth;
   }
 
   async findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
@@ -66,6 +71,11 @@ export class InProcessToken implements Token {
     signal.throwIfAborted();
     const signed = batch.map(({ data, mac }) => ({ data: bufferOf(data), mac: bufferOf(mac) }));
     return this.#session.verify(versions, signed).result.map((index) => versions[index]);
+  }
+
+  async info(signal: Cancellation): Promise<TokenInfo> {
+    signal.throwIfAborted();
+    return { ...this.#session.describe(), hosts: [{ sessions: 1, warmth: this.#warmth }] };
   }
 
   async probe(signal: Cancellation): Promise<void> {

@@ -1,13 +1,14 @@
 import pkcs11js from 'pkcs11js';
+import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
-import { groupByName, type Key } from '../domain/key.ts';
+import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import type { NewKey } from '../service/ports.ts';
 import { type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { differingAttributes, macKeyTemplate } from './key-template.ts';
-import { assertSupported } from './mechanisms.ts';
+import { assertSupported, MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
 /** A key, and whether this call made its version. */
@@ -91,7 +92,7 @@ function generate(
 ): Handle {
   const template = macKeyTemplate({ label: name, id, algorithm });
   try {
-    return generateProven(session, template);
+    return generateProven(session, algorithm, template);
   } catch (error) {
     if (!refusesAllowedMechanisms(error)) throw error;
     // openCryptoki 3.8 has no CKA_ALLOWED_MECHANISMS: the key's algorithm must be found elsewhere.
@@ -104,7 +105,7 @@ function generate(
       );
     }
     template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
-    return generateProven(session, template);
+    return generateProven(session, algorithm, template);
   }
 }
 
@@ -112,11 +113,11 @@ function refusesAllowedMechanisms(error: unknown): boolean {
   return error instanceof CryptokiError && error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID;
 }
 
-function generateProven(session: Session, template: Template): Handle {
+function generateProven(session: Session, algorithm: Algorithm, template: Template): Handle {
   const handle = ck('C_GenerateKey', () =>
     session.lib.C_GenerateKey(
       session.handle,
-      { mechanism: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN },
+      { mechanism: MECHANISMS[algorithm].generation.type },
       nativeTemplate(template),
     ),
   );
@@ -136,6 +137,14 @@ function generateProven(session: Session, template: Template): Handle {
 function sameTag({ version }: KeyObject, id: Buffer): boolean {
   const tag = id.toString('hex', id.byteLength - TAG_BYTES);
   return version.version === 1 && version.createTimeMs !== undefined && version.id.endsWith(tag);
+}
+
+/** Destroys every object that is this version. @throws {CryptokiError} */
+export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): void {
+  for (const { handle, version } of objects.named(session, ref.key)) {
+    if (version.id !== ref.id) continue;
+    ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
+  }
 }
 
 /** Does its best: the reason for which the key has to go is what the caller must hear. */

@@ -10,7 +10,7 @@ import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import { AttributeReader, type Attributes, findObjects, type Handle } from './attributes.ts';
 import { CryptokiError } from './ck-rv.ts';
 import { type MacKey, signMac } from './mac.ts';
-import { algorithmOf, MECHANISMS } from './mechanisms.ts';
+import { algorithmsOf, type KeyShape, MECHANISMS, suits } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
 /** An object on the token that sigild serves. */
@@ -88,7 +88,8 @@ export class KeyObjects {
     const attributes = this.#reader.read(session, handle, READ_TYPES);
     const key = attributes.text(pkcs11js.CKA_LABEL);
     if (key === undefined || !isKeyName(key)) return undefined;
-    const algorithm = this.#algorithm(key, attributes);
+    const shape = this.#shape(session, handle, attributes);
+    const algorithm = this.#claims(key, attributes).find((claimed) => suits(claimed, shape));
     if (algorithm === undefined) return undefined;
     const version: KeyVersion = {
       key,
@@ -127,16 +128,20 @@ export class KeyObjects {
     return ifPresent(() => this.read(session, handle));
   }
 
-  /** The one mechanism that the token allows the key, else what an adopt rule says. */
-  #algorithm(name: string, attributes: Attributes): Algorithm | undefined {
-    const allowed = attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [];
-    const [only] = allowed;
-    const algorithm = only !== undefined && allowed.length === 1 ? algorithmOf(only) : undefined;
-    const claimed = algorithm ?? (allowed.length === 0 ? this.adoptedAlgorithm(name) : undefined);
-    if (claimed === undefined) return undefined;
+  /** What the one mechanism is for that the token allows the key, else what an adopt rule says. */
+  #claims(name: string, attributes: Attributes): readonly Algorithm[] {
+    const [mechanism, ...others] = attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [];
+    if (mechanism !== undefined) return others.length === 0 ? algorithmsOf(mechanism) : [];
+    const adopted = this.adoptedAlgorithm(name);
+    return adopted === undefined ? [] : [adopted];
+  }
+
+  /** Only of AES keys the length counts, and not every type of key has the attribute. */
+  #shape(session: Session, handle: Handle, attributes: Attributes): KeyShape {
     const keyType = attributes.number(pkcs11js.CKA_KEY_TYPE);
-    const fits = keyType === pkcs11js.CKK_GENERIC_SECRET || keyType === MECHANISMS[claimed].keyType;
-    return fits ? claimed : undefined;
+    if (keyType !== pkcs11js.CKK_AES) return { keyType, valueBytes: undefined };
+    const length = this.#reader.read(session, handle, [pkcs11js.CKA_VALUE_LEN]);
+    return { keyType, valueBytes: length.number(pkcs11js.CKA_VALUE_LEN) };
   }
 }
 

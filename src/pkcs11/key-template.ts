@@ -17,7 +17,7 @@ interface SecretKey {
 export function macKeyTemplate({ label, id, algorithm }: SecretKey): Template {
   return new Map<number, number | boolean | string | Buffer>([
     [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
-    [pkcs11js.CKA_KEY_TYPE, pkcs11js.CKK_GENERIC_SECRET],
+    [pkcs11js.CKA_KEY_TYPE, MECHANISMS[algorithm].keyTypes[0]],
     [pkcs11js.CKA_VALUE_LEN, ALGORITHMS[algorithm].keyBytes],
     [pkcs11js.CKA_LABEL, label],
     [pkcs11js.CKA_ID, id],

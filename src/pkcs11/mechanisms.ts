@@ -1,50 +1,76 @@
 import pkcs11js from 'pkcs11js';
-import type { Algorithm } from '../domain/algorithm.ts';
+import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { Slot } from './session.ts';
 
-interface MacMechanism {
+interface Mechanism {
   readonly type: number;
   readonly name: string;
-  /** The key type of the same hash, which other tools may have given their HMAC keys. */
-  readonly keyType: number;
 }
 
-/** The mechanism of each algorithm. */
-export const MECHANISMS = {
-  HMAC_SHA1: {
-    type: pkcs11js.CKM_SHA_1_HMAC,
-    name: 'CKM_SHA_1_HMAC',
-    keyType: pkcs11js.CKK_SHA_1_HMAC,
-  },
-  HMAC_SHA224: {
-    type: pkcs11js.CKM_SHA224_HMAC,
-    name: 'CKM_SHA224_HMAC',
-    keyType: pkcs11js.CKK_SHA224_HMAC,
-  },
-  HMAC_SHA256: {
-    type: pkcs11js.CKM_SHA256_HMAC,
-    name: 'CKM_SHA256_HMAC',
-    keyType: pkcs11js.CKK_SHA256_HMAC,
-  },
-  HMAC_SHA384: {
-    type: pkcs11js.CKM_SHA384_HMAC,
-    name: 'CKM_SHA384_HMAC',
-    keyType: pkcs11js.CKK_SHA384_HMAC,
-  },
-  HMAC_SHA512: {
-    type: pkcs11js.CKM_SHA512_HMAC,
-    name: 'CKM_SHA512_HMAC',
-    keyType: pkcs11js.CKK_SHA512_HMAC,
-  },
-} as const satisfies Record<Algorithm, MacMechanism>;
+interface MacMechanism extends Mechanism {
+  /** Makes its keys. */
+  readonly generation: Mechanism;
+  /** The type of new keys, and then those that other tools may have given theirs. */
+  readonly keyTypes: readonly [number, ...number[]];
+  /** Whether a key's length tells which algorithm it is for. */
+  readonly fixedLength: boolean;
+}
 
-/** @returns undefined for a mechanism that belongs to no algorithm of sigild */
-export function algorithmOf(mechanism: number): Algorithm | undefined {
-  return (Object.keys(MECHANISMS) as Algorithm[]).find(
-    (algorithm) => MECHANISMS[algorithm].type === mechanism,
-  );
+/** What the token reports of a key and its use depends on. */
+export interface KeyShape {
+  readonly keyType: number | undefined;
+  readonly valueBytes: number | undefined;
+}
+
+/** @param keyType the key type of the same hash */
+function hmac(type: number, name: string, keyType: number): MacMechanism {
+  return {
+    type,
+    name,
+    generation: {
+      type: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN,
+      name: 'CKM_GENERIC_SECRET_KEY_GEN',
+    },
+    keyTypes: [pkcs11js.CKK_GENERIC_SECRET, keyType],
+    fixedLength: false,
+  };
+}
+
+/** CMAC with keys of any length that AES has: the algorithms differ in that alone. */
+const AES_CMAC: MacMechanism = {
+  type: pkcs11js.CKM_AES_CMAC,
+  name: 'CKM_AES_CMAC',
+  generation: { type: pkcs11js.CKM_AES_KEY_GEN, name: 'CKM_AES_KEY_GEN' },
+  keyTypes: [pkcs11js.CKK_AES],
+  fixedLength: true,
+};
+
+/** The mechanism of each algorithm. pkcs11js 2.1.7 has no name for those of PKCS#11 3.0. */
+export const MECHANISMS: Readonly<Record<Algorithm, MacMechanism>> = {
+  HMAC_SHA1: hmac(pkcs11js.CKM_SHA_1_HMAC, 'CKM_SHA_1_HMAC', pkcs11js.CKK_SHA_1_HMAC),
+  HMAC_SHA224: hmac(pkcs11js.CKM_SHA224_HMAC, 'CKM_SHA224_HMAC', pkcs11js.CKK_SHA224_HMAC),
+  HMAC_SHA256: hmac(pkcs11js.CKM_SHA256_HMAC, 'CKM_SHA256_HMAC', pkcs11js.CKK_SHA256_HMAC),
+  HMAC_SHA384: hmac(pkcs11js.CKM_SHA384_HMAC, 'CKM_SHA384_HMAC', pkcs11js.CKK_SHA384_HMAC),
+  HMAC_SHA512: hmac(pkcs11js.CKM_SHA512_HMAC, 'CKM_SHA512_HMAC', pkcs11js.CKK_SHA512_HMAC),
+  HMAC_SHA3_256: hmac(0x2b1, 'CKM_SHA3_256_HMAC', 0x34),
+  HMAC_SHA3_384: hmac(0x2c1, 'CKM_SHA3_384_HMAC', 0x35),
+  HMAC_SHA3_512: hmac(0x2d1, 'CKM_SHA3_512_HMAC', 0x36),
+  AES_128_CMAC: AES_CMAC,
+  AES_256_CMAC: AES_CMAC,
+};
+
+/** The algorithms of sigild that a mechanism belongs to; a key's shape tells which of them. */
+export function algorithmsOf(mechanism: number): readonly Algorithm[] {
+  return ALGORITHM_NAMES.filter((algorithm) => MECHANISMS[algorithm].type === mechanism);
+}
+
+/** Whether a key can be one of the algorithm's. */
+export function suits(algorithm: Algorithm, { keyType, valueBytes }: KeyShape): boolean {
+  const { keyTypes, fixedLength } = MECHANISMS[algorithm];
+  if (!keyTypes.some((type) => type === keyType)) return false;
+  return !fixedLength || valueBytes === ALGORITHMS[algorithm].keyBytes;
 }
 
 /**
@@ -52,26 +78,21 @@ export function algorithmOf(mechanism: number): Algorithm | undefined {
  * @throws {CryptokiError}
  */
 export function assertSupported(slot: Slot, algorithm: Algorithm): void {
-  const { type, name } = MECHANISMS[algorithm];
-  requireMechanism(slot, algorithm, type, name, pkcs11js.CKF_SIGN);
-  requireMechanism(
-    slot,
-    algorithm,
-    pkcs11js.CKM_GENERIC_SECRET_KEY_GEN,
-    'CKM_GENERIC_SECRET_KEY_GEN',
-    pkcs11js.CKF_GENERATE,
-  );
+  const mechanism = missingMechanism(slot, algorithm);
+  if (mechanism === undefined) return;
+  throw new SigildError('ALGORITHM_UNSUPPORTED', `${algorithm}: this token has no ${mechanism}`);
 }
 
-function requireMechanism(
-  slot: Slot,
-  algorithm: Algorithm,
-  type: number,
-  name: string,
-  flag: number,
-): void {
-  if ((mechanismFlags(slot, type) & flag) !== 0) return;
-  throw new SigildError('ALGORITHM_UNSUPPORTED', `${algorithm}: this token has no ${name}`);
+/**
+ * @returns the name of a mechanism without which there are no keys for the algorithm; undefined where
+ *   the token has all
+ * @throws {CryptokiError}
+ */
+export function missingMechanism(slot: Slot, algorithm: Algorithm): string | undefined {
+  const { type, name, generation } = MECHANISMS[algorithm];
+  if ((mechanismFlags(slot, type) & pkcs11js.CKF_SIGN) === 0) return name;
+  const generates = (mechanismFlags(slot, generation.type) & pkcs11js.CKF_GENERATE) !== 0;
+  return generates ? undefined : generation.name;
 }
 
 function mechanismFlags(slot: Slot, type: number): number {

@@ -1,11 +1,13 @@
-import type { Slot, Token } from 'graphene-pk11';
 import pkcs11js from 'pkcs11js';
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
-import { SigildError } from '../domain/errors.ts';
+import type { AttributeSupport } from '../domain/token-info.ts';
+import { tryAttributes } from './attribute-trials.ts';
 import { Canary } from './canary.ts';
 import { ck } from './ck-rv.ts';
 import { login, logout } from './login.ts';
-import { assertSupported, MECHANISMS } from './mechanisms.ts';
+import { MECHANISMS, missingMechanism } from './mechanisms.ts';
+import { openSession, type Session, type Slot } from './session.ts';
+import { versionText } from './token-facts.ts';
 import { type FoundToken, isInitialized } from './token-selection.ts';
 import { decideWarmth } from './warmth.ts';
 
@@ -61,6 +63,13 @@ export interface WarmKeysReport {
   /** Absent where it was not measured. */
   readonly inUse: boolean | undefined;
   readonly why: string;
+}
+
+/** What takes a login to find out. Its shape is stable too. */
+export interface TokenMeasurements {
+  readonly warmKeys: WarmKeysReport;
+  /** Absent without a login. */
+  readonly attributes: readonly AttributeSupport[] | undefined;
 }
 
 /**
@@ -129,19 +138,30 @@ export function describeToken(token: FoundToken): TokenDetails {
 }
 
 /**
- * Logs in and decides as a host does at its start. Nothing of it stays on the token.
+ * Logs in, decides as a host does at its start, and tries which attributes the token enforces. Nothing
+ * of it stays on the token.
  *
  * @param pin the user PIN, which is tried once
  * @throws {StartFailure} wrong-pin, unavailable
  * @throws {CryptokiError}
  */
-export function measureWarmKeys({ slot }: FoundToken, pin: string): WarmKeysReport {
-  const session = login(slot, pin);
+export function measureToken({ slot }: FoundToken, pin: string): TokenMeasurements {
+  const keeper = login(slot, pin);
   const canary = new Canary(undefined);
-  const mac = canary.sign(session);
-  const { warm, why } = mac ? decideWarmth('auto', session, canary, mac) : NO_CANARY;
-  logout(session);
-  return { inUse: warm, why };
+  const mac = canary.sign(keeper);
+  const { warm, why } = mac ? decideWarmth('auto', keeper, canary, mac) : NO_CANARY;
+  const attributes = tryAttributes((work) => onSessionOf(slot, work));
+  logout(keeper);
+  return { warmKeys: { inUse: warm, why }, attributes };
+}
+
+function onSessionOf<Result>(slot: Slot, work: (session: Session) => Result): Result {
+  const session = openSession(slot);
+  try {
+    return work(session);
+  } finally {
+    session.close();
+  }
 }
 
 function supportedAlgorithms(slot: Slot): AlgorithmSupport[] {
@@ -156,21 +176,11 @@ function supportedAlgorithms(slot: Slot): AlgorithmSupport[] {
       mechanism: name,
       sign: hasFlag(info?.flags ?? 0, pkcs11js.CKF_SIGN),
       verify: hasFlag(info?.flags ?? 0, pkcs11js.CKF_VERIFY),
-      create: canCreate(slot, algorithm),
+      create: missingMechanism(slot, algorithm) === undefined,
       minKeySize: info?.minKeySize,
       maxKeySize: info?.maxKeySize,
     };
   });
-}
-
-function canCreate(slot: Slot, algorithm: Algorithm): boolean {
-  try {
-    assertSupported(slot, algorithm);
-    return true;
-  } catch (error) {
-    if (error instanceof SigildError && error.reason === 'ALGORITHM_UNSUPPORTED') return false;
-    throw error;
-  }
 }
 
 /** pkcs11js 2.1.7 gives memory as BigInt, though graphene-pk11 2.3.6 declares a number. */
@@ -181,10 +191,6 @@ function reported(value: number | bigint): number | undefined {
 /** 0 is CK_EFFECTIVELY_INFINITE. */
 function limit(value: number): number | undefined {
   return value === 0 ? undefined : reported(value);
-}
-
-function versionText({ major, minor }: Token['hardwareVersion']): string {
-  return `${major}.${minor}`;
 }
 
 function hasFlag(flags: number, flag: number): boolean {

@@ -2,11 +2,12 @@ import { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
 import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
 import { type KeyState, usageOf } from '../domain/key-state.ts';
+import type { TokenFacts } from '../domain/token-info.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import type { NewKey } from '../service/ports.ts';
 import { Canary } from './canary.ts';
-import { CryptokiError, ck, toSigildError } from './ck-rv.ts';
-import { type Creation, createKey, createVersion } from './key-creation.ts';
+import { CryptokiError, toSigildError } from './ck-rv.ts';
+import { type Creation, createKey, createVersion, destroyVersion } from './key-creation.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
 import { type KeyObject, KeyObjects } from './key-objects.ts';
@@ -15,6 +16,7 @@ import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
 import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { openSession, type Session, type Slot } from './session.ts';
+import { readTokenFacts } from './token-facts.ts';
 import { TokenLost } from './token-lost.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 
@@ -82,16 +84,14 @@ export class TokenSession {
 
   /** Several at the same time may each make one. @throws {SigildError} as Token.createKey */
   createKey(key: NewKey): Creation {
-    return this.#answer(`creating key ${key.name}`, () =>
-      this.#once((session) => createKey(session, this.#objects, key)),
-    );
+    const make = (session: Session) => createKey(session, this.#objects, key);
+    return this.#answer(`creating key ${key.name}`, () => this.#once(make));
   }
 
   /** Several at the same time may each make one. @throws {SigildError} as Token.createVersion */
   createVersion(key: NewKey): Creation {
-    return this.#answer(`making a version of key ${key.name}`, () =>
-      this.#once((session) => createVersion(session, this.#objects, key)),
-    );
+    const make = (session: Session) => createVersion(session, this.#objects, key);
+    return this.#answer(`making a version of key ${key.name}`, () => this.#once(make));
   }
 
   /** Other sessions go on with what they know. @throws {SigildError} as Token.setVersionState */
@@ -114,12 +114,7 @@ export class TokenSession {
   /** Destroys one version; it makes no difference whether it was there. @throws {SigildError} */
   destroyVersion(ref: VersionRef): void {
     this.forgetVersion(ref);
-    const destroy = (session: Session) => {
-      for (const { handle, version } of this.#objects.named(session, ref.key)) {
-        if (version.id !== ref.id) continue;
-        ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
-      }
-    };
+    const destroy = (session: Session) => destroyVersion(session, this.#objects, ref);
     this.#answer(`destroying a version of key ${ref.key}`, () => this.#once(destroy));
   }
 
@@ -152,6 +147,16 @@ export class TokenSession {
       throw new TokenLost(`the canary key does not sign: ${error.message}`, error);
     }
     throw new TokenLost('the canary key is gone from the token');
+  }
+
+  /** The keys that it takes to find out go with the session. @throws {SigildError} */
+  describe(): TokenFacts {
+    const read = () => readTokenFacts(this.#slot, (work) => this.#once(work));
+    try {
+      return this.#answer('looking at the token', read);
+    } finally {
+      this.close();
+    }
   }
 
   close(): void {
@@ -190,15 +195,12 @@ export class TokenSession {
       try {
         return { result: operate(session, load), fingerprints };
       } catch (error) {
-        if (error instanceof CryptokiError) this.#forget(session, refs);
+        if (!(error instanceof CryptokiError)) throw error;
+        for (const ref of refs) this.#keys.forget(session, ref);
         throw error;
       }
     };
     return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
-  }
-
-  #forget(session: Session | undefined, refs: readonly VersionRef[]): void {
-    for (const ref of refs) this.#keys.forget(session, ref);
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */

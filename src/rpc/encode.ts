@@ -1,4 +1,5 @@
 import { type Key, type KeyVersion, primaryOf, type TokenAttributes } from '../domain/key.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
 import type { BatchSignResponse } from '../generated/sigild/v1/BatchSignResponse.ts';
 import type { BatchVerifyResponse } from '../generated/sigild/v1/BatchVerifyResponse.ts';
 import type { Key as WireKey } from '../generated/sigild/v1/Key.ts';
@@ -6,6 +7,7 @@ import type { KeyVersion as WireKeyVersion } from '../generated/sigild/v1/KeyVer
 import type { ListKeysResponse } from '../generated/sigild/v1/ListKeysResponse.ts';
 import type { SignResponse } from '../generated/sigild/v1/SignResponse.ts';
 import type { TokenAttributes as WireTokenAttributes } from '../generated/sigild/v1/TokenAttributes.ts';
+import type { TokenInfo as WireTokenInfo } from '../generated/sigild/v1/TokenInfo.ts';
 import type { VerifyResponse } from '../generated/sigild/v1/VerifyResponse.ts';
 import type { Page } from '../service/key-service.ts';
 import type { Signatures } from '../service/signing-service.ts';
@@ -63,6 +65,32 @@ export function encodePage({ keys, nextAfter }: Page): ListKeysResponse {
   return {
     keys: keys.map((key) => encodeKey(key, key.versions)),
     nextPageToken: nextAfter === undefined ? '' : encodePageToken(nextAfter),
+  };
+}
+
+export function encodeTokenInfo({
+  algorithms,
+  attributes,
+  hosts,
+  ...token
+}: TokenInfo): WireTokenInfo {
+  return {
+    ...token,
+    algorithms: algorithms.map(({ algorithm, lacks }) => ({
+      algorithm,
+      supported: lacks === undefined,
+      missingMechanism: lacks ?? '',
+    })),
+    attributes: attributes.map(({ attribute, enforced, found }) => ({
+      attribute,
+      ...(enforced !== undefined && { enforced }),
+      found,
+    })),
+    hosts: hosts.map(({ sessions, warmth }) => ({
+      sessions,
+      warmKeys: warmth.warm,
+      warmKeysReason: warmth.why,
+    })),
   };
 }
 

@@ -9,12 +9,12 @@ import {
   decodeRotateKeyRequest,
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
-import { encodeKey, encodePage } from './encode.ts';
+import { encodeKey, encodePage, encodeTokenInfo } from './encode.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
 export function keyHandlers(
-  service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>,
+  service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
   lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
@@ -49,6 +49,11 @@ export function keyHandlers(
       const item = decodeUpdateKeyVersionRequest(request);
       const key = await lifecycle.updateKeyVersion(context, item);
       return { key: encodeKey(key, key.versions) };
+    }),
+
+    GetTokenInfo: unary('GetTokenInfo', environment, async (_request, context) => {
+      const token = await service.getTokenInfo(context);
+      return { token: encodeTokenInfo(token) };
     }),
   };
 }

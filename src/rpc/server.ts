@@ -19,7 +19,7 @@ import { signingHandlers } from './signing-handlers.ts';
 
 export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
-  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys'>;
+  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {

@@ -10,9 +10,13 @@ export const OPERATIONS = [
   'updateKeyVersion',
   'sign',
   'verify',
+  'getTokenInfo',
 ] as const;
 
 export type Operation = (typeof OPERATIONS)[number];
+
+/** Those that are done with one key. */
+type KeyOperation = Exclude<Operation, 'listKeys' | 'getTokenInfo'>;
 
 export interface Grant {
   readonly keys: readonly NamePattern[];
@@ -37,7 +41,7 @@ export class AccessPolicy {
    * @throws {SigildError} PERMISSION_DENIED when the client sees the key but has no such grant,
    *   KEY_NOT_FOUND when it does not see the key
    */
-  authorize(client: string, operation: Exclude<Operation, 'listKeys'>, key: string): void {
+  authorize(client: string, operation: KeyOperation, key: string): void {
     let sees = false;
     for (const grant of this.#grants.get(client) ?? []) {
       if (!covers(grant, key)) continue;
@@ -47,6 +51,17 @@ export class AccessPolicy {
     // A name that is to be created cannot be missing: the answer is the same whether it exists.
     if (sees || operation === 'createKey') throw denied(client, operation, `key ${key}`);
     throw keyNotFound(key);
+  }
+
+  /**
+   * No key is concerned: any grant of the operation counts, whatever keys it names.
+   *
+   * @throws {SigildError} PERMISSION_DENIED
+   */
+  authorizeTokenInfo(client: string): void {
+    const grants = this.#grants.get(client) ?? [];
+    if (grants.some(({ operations }) => operations.includes('getTokenInfo'))) return;
+    throw denied(client, 'getTokenInfo', 'any key');
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { type Key, versionOf } from '../domain/key.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
@@ -12,7 +13,7 @@ import { requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyServiceOptions {
-  readonly token: Pick<Token, 'createKey'>;
+  readonly token: Pick<Token, 'createKey' | 'info'>;
   readonly catalog: KeyCatalog;
   readonly policy: AccessPolicy;
   readonly enabledAlgorithms: ReadonlySet<Algorithm>;
@@ -34,7 +35,7 @@ export interface Page {
   readonly nextAfter: string | undefined;
 }
 
-/** CreateKey, GetKey and ListKeys. */
+/** CreateKey, GetKey, ListKeys and GetTokenInfo. */
 export class KeyService {
   readonly #token: KeyServiceOptions['token'];
   readonly #catalog: KeyCatalog;
@@ -92,6 +93,12 @@ export class KeyService {
       .filter((key) => listable(key.name) && (after === undefined || key.name > after));
     const keys = rest.slice(0, pageSize);
     return { keys, nextAfter: rest.length > pageSize ? keys.at(-1)?.name : undefined };
+  }
+
+  /** @throws {SigildError} PERMISSION_DENIED, and as {@link Token.info} */
+  async getTokenInfo(context: RequestContext): Promise<TokenInfo> {
+    this.#policy.authorizeTokenInfo(context.client);
+    return this.#token.info(context.signal);
   }
 
   async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {

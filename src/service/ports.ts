@@ -2,6 +2,7 @@ import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
 
 /** A version as it shall stand on the token. */
 export interface NewKey {
@@ -89,6 +90,12 @@ export interface Token {
     batch: readonly SignedData[],
     signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]>;
+
+  /**
+   * Tells what the token is and who uses it here, and tries what it can do, with keys that are gone
+   * afterwards.
+   */
+  info(signal: Cancellation): Promise<TokenInfo>;
 
   /** Makes a real MAC with the canary key; rejects when the token cannot. */
   probe(signal: Cancellation): Promise<void>;

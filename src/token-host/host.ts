@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import type { TokenUser } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import {
@@ -79,6 +80,10 @@ export class Host {
     await this.exited;
     clearTimeout(timer);
   }
+}
+
+export function userOf({ lanes, warmth }: Host): TokenUser {
+  return { sessions: lanes.length, warmth };
 }
 
 function spawnHost({ program, environment, sessions }: HostOptions): ChildProcess {

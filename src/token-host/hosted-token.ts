@@ -3,12 +3,13 @@ import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
+import type { TokenInfo } from '../domain/token-info.ts';
 import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
 import type { StartFailure } from '../service/start-failure.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
-import { Host } from './host.ts';
+import { Host, userOf } from './host.ts';
 import {
   decodeFingerprints,
   decodeIndexes,
@@ -17,7 +18,14 @@ import {
   encodeSign,
   encodeVerify,
 } from './mac-frames.ts';
-import { decodeKey, decodeKeys, encodeEmpty, encodeName, OPERATION } from './protocol.ts';
+import {
+  decodeKey,
+  decodeKeys,
+  decodeTokenFacts,
+  encodeEmpty,
+  encodeName,
+  OPERATION,
+} from './protocol.ts';
 import { type HostTransition, Supervisor } from './supervisor.ts';
 import { TokenChanges } from './token-changes.ts';
 import { Writer } from './writer.ts';
@@ -183,6 +191,12 @@ export class HostedToken implements Token {
     const [failed] = outcomes.filter((outcome) => outcome.status === 'rejected');
     if (failed) throw failed.reason;
     throw new SigildError('TOKEN_UNAVAILABLE', 'no token host is logged in to the token');
+  }
+
+  async info(signal: Cancellation): Promise<TokenInfo> {
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
+    const facts = await this.#writer.submit(encodeEmpty(OPERATION.describe), options);
+    return { ...decodeTokenFacts(facts), hosts: this.#dispatcher.hosts.map(userOf) };
   }
 
   /** Refuses calls, lets hosts finish what they have and log out; kills them after the limit. */

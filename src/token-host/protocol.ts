@@ -1,6 +1,7 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
+import type { TokenFacts } from '../domain/token-info.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
 
@@ -16,6 +17,7 @@ export const OPERATION = {
   createVersion: 8,
   setVersionState: 9,
   forgetVersion: 10,
+  describe: 11,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -83,6 +85,10 @@ export function decodeKey(payload: Buffer): Key | undefined {
 
 export function decodeKeys(payload: Buffer): Key[] {
   return JSON.parse(payload.toString('utf8')) as Key[];
+}
+
+export function decodeTokenFacts(payload: Buffer): TokenFacts {
+  return JSON.parse(payload.toString('utf8')) as TokenFacts;
 }
 
 interface WireError {

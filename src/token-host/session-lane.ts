@@ -79,6 +79,8 @@ function perform(session: TokenSession, { code, payload }: Frame): Buffer {
     case OPERATION.probe:
       session.probe();
       return encodeJson(OUTCOME.done, undefined);
+    case OPERATION.describe:
+      return encodeJson(OUTCOME.done, session.describe());
     default:
       throw new Error(`operation ${code} is unknown`);
   }

@@ -23,7 +23,7 @@ describeToken('the token in this process, on SoftHSM', async () => {
     warmKeys: undefined,
   });
   return {
-    token: new InProcessToken(session),
+    token: new InProcessToken(session, connection.warmth),
     writeKey: async (label, value, id) =>
       softHsm.writeKey({ label, value, ...(id !== undefined && { id }) }),
     close: async () => {

@@ -109,6 +109,67 @@ describe('key create', () => {
   );
 });
 
+describe('token info', () => {
+  test('without a module prints what the daemon tells of its token as a JSON document', async () => {
+    rpc.token.unsupported.add('AES_256_CMAC');
+
+    const run = await daemon('token', 'info', '-o', 'json');
+
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(JSON.parse(run.stdout)).toEqual({
+      label: 'fake',
+      serial: '0123456789abcdef',
+      manufacturer: 'sigild',
+      model: 'in memory',
+      hardwareVersion: '1.0',
+      firmwareVersion: '2.6',
+      algorithms: expect.arrayContaining([
+        { algorithm: 'HMAC_SHA256', supported: true },
+        {
+          algorithm: 'AES_256_CMAC',
+          supported: false,
+          missingMechanism: 'CKM_FOR_AES_256_CMAC',
+        },
+      ]),
+      attributes: [
+        { attribute: 'CKA_SIGN', enforced: true, found: 'refused' },
+        { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
+        { attribute: 'CKA_EXTRACTABLE', found: 'cannot be tried' },
+      ],
+      hosts: [{ sessions: 1, warmKeys: { inUse: false, why: 'it is in memory' } }],
+    });
+  });
+
+  test('shows the same to people', async () => {
+    const run = await daemon('token', 'info');
+
+    expect(run.stdout).toMatch(/^firmware version +2\.6$/m);
+    expect(run.stdout).toMatch(/^HMAC_SHA512 +yes +-$/m);
+    expect(run.stdout).toMatch(/^CKA_COPYABLE +no +copied$/m);
+    expect(run.stdout).toMatch(/^CKA_EXTRACTABLE +- +cannot be tried$/m);
+    expect(run.stdout).toMatch(/^1 +off +it is in memory$/m);
+  });
+
+  test.each([
+    ['a label', ['--label', 'prod'], '--module is not given'],
+    ['a PIN', ['--pin-file', 'pin'], '--module is not given'],
+    ['a module without a label', ['--module', '/lib/module.so'], '--label is not given'],
+  ])('does not take %s for a question to the daemon', async (_, args, message) => {
+    const run = await sigilctl(['token', 'info', ...args]);
+
+    expect(run).toMatchObject({ exitCode: 64, stdout: '' });
+    expect(run.stderr).toContain(message);
+  });
+
+  test('asks either the daemon or the module', async () => {
+    const module = ['--module', '/lib/module.so', '--label', 'prod'];
+
+    const run = await daemon('token', 'info', '--address', address, ...module);
+
+    expect(run).toMatchObject({ exitCode: 64, stdout: '' });
+  });
+});
+
 describe('key list', () => {
   test('shows every key, however many pages they fill', async () => {
     const names = Array.from({ length: 150 }, (_, index) => `key-${1_000 + index}`);

@@ -306,6 +306,29 @@ describe('token info', () => {
   });
 });
 
+describe('what token info tells of attributes', () => {
+  test('with a PIN is which ones the token enforces, and nothing stays on it', async () => {
+    const before = softHsm.pkcs11Tool('--list-objects');
+
+    const run = await info('old', '--pin-file', softHsm.pinFile);
+    const json = await info('old', '--pin-file', softHsm.pinFile, '-o', 'json');
+
+    expect(run.stdout).toMatch(/^CKA_COPYABLE +yes +C_CopyObject failed with /m);
+    expect(JSON.parse(json.stdout).attributes).toContainEqual({
+      attribute: 'CKA_ALLOWED_MECHANISMS',
+      enforced: true,
+      found: expect.stringContaining('CKR_MECHANISM_INVALID'),
+    });
+    expect(softHsm.pkcs11Tool('--list-objects')).toBe(before);
+  });
+
+  test('without a PIN is nothing', async () => {
+    const run = await info('old', '-o', 'json');
+
+    expect(JSON.parse(run.stdout)).not.toHaveProperty('attributes');
+  });
+});
+
 describe('what token info tells of warm keys', () => {
   const MEASURED = /measured [0-9.]+ µs a MAC with a copy, [0-9.]+ µs with the key/;
 

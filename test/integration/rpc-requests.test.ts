@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 import { FINGERPRINT_TEXT } from '../../src/service/reserved-text.ts';
@@ -290,6 +291,26 @@ describe('what a client may not do', () => {
 
     expect(hidden).toMatchObject({ code: status.NOT_FOUND, reason: 'KEY_NOT_FOUND' });
     expect({ ...missing, message: missing.message.replace('absent', 'hidden') }).toEqual(hidden);
+  });
+});
+
+describe('the token', () => {
+  test('is shown to a client that is granted it', async () => {
+    const { token } = await client.getTokenInfo();
+
+    expect(token).toMatchObject({ label: 'fake', model: 'in memory' });
+    expect(token?.algorithms).toHaveLength(ALGORITHM_NAMES.length);
+    expect(token?.hosts).toEqual([
+      { sessions: 1, warmKeys: false, warmKeysReason: 'it is in memory' },
+    ]);
+  });
+
+  test('is not shown to one that is not', async () => {
+    expect(await failureOf(reader.getTokenInfo())).toMatchObject({
+      code: status.PERMISSION_DENIED,
+      reason: 'PERMISSION_DENIED',
+    });
+    expect(rpc.token.calls.info).toBe(1);
   });
 });
 

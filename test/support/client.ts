@@ -3,6 +3,7 @@ import type { CreateKeyRequest } from '../../src/generated/sigild/v1/CreateKeyRe
 import type { CreateKeyResponse__Output } from '../../src/generated/sigild/v1/CreateKeyResponse.ts';
 import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.ts';
 import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKeyResponse.ts';
+import type { GetTokenInfoResponse__Output } from '../../src/generated/sigild/v1/GetTokenInfoResponse.ts';
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
 import type { RotateKeyRequest } from '../../src/generated/sigild/v1/RotateKeyRequest.ts';
@@ -26,6 +27,7 @@ export interface TestClient {
   listKeys(request: ListKeysRequest): Promise<ListKeysResponse__Output>;
   rotateKey(request: RotateKeyRequest): Promise<RotateKeyResponse__Output>;
   updateKeyVersion(request: UpdateKeyVersionRequest): Promise<UpdateKeyVersionResponse__Output>;
+  getTokenInfo(): Promise<GetTokenInfoResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
   close(): void;
@@ -48,6 +50,8 @@ export function connectClient(
       promise((done) => keys.rotateKey(request, { deadline: Date.now() + 20_000 }, done)),
     updateKeyVersion: (request) =>
       promise((done) => keys.updateKeyVersion(request, { deadline: Date.now() + 20_000 }, done)),
+    getTokenInfo: () =>
+      promise((done) => keys.getTokenInfo({}, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),
     verify: (request) => promise((done) => signing.verify(request, options(), done)),
     close: () => {

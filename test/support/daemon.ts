@@ -44,7 +44,7 @@ export const EVERYTHING = [
     keys: ['*'],
     operations: [
       ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
-      ...['sign', 'verify'],
+      ...['sign', 'verify', 'getTokenInfo'],
     ],
   },
 ];

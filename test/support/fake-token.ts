@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
 import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import {
@@ -11,9 +11,11 @@ import {
   versionName,
 } from '../../src/domain/key.ts';
 import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
+import type { TokenInfo } from '../../src/domain/token-info.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
 import type { NewKey, SignedData, Token } from '../../src/service/ports.ts';
+import { aesCmac } from './aes-cmac.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
@@ -23,6 +25,20 @@ interface StoredKey {
 type Method = keyof Token;
 
 const CREATE_TIME_BYTES = 6;
+
+const FACTS = {
+  label: 'fake',
+  serial: '0123456789abcdef',
+  manufacturer: 'sigild',
+  model: 'in memory',
+  hardwareVersion: '1.0',
+  firmwareVersion: '2.6',
+  attributes: [
+    { attribute: 'CKA_SIGN', enforced: true, found: 'refused' },
+    { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
+    { attribute: 'CKA_EXTRACTABLE', enforced: undefined, found: 'cannot be tried' },
+  ],
+} as const satisfies Partial<TokenInfo>;
 
 /** A token in memory that makes real MACs and fails as a test tells it to. */
 export class FakeToken implements Token {
@@ -35,6 +51,7 @@ export class FakeToken implements Token {
     setVersionState: 0,
     sign: 0,
     verify: 0,
+    info: 0,
     probe: 0,
   };
   /** False: every call fails with TOKEN_UNAVAILABLE. */
@@ -184,6 +201,17 @@ export class FakeToken implements Token {
     );
   }
 
+  info(signal: Cancellation): Promise<TokenInfo> {
+    return this.#run('info', signal, () => ({
+      ...FACTS,
+      algorithms: ALGORITHM_NAMES.map((algorithm) => ({
+        algorithm,
+        lacks: this.unsupported.has(algorithm) ? `CKM_FOR_${algorithm}` : undefined,
+      })),
+      hosts: [{ sessions: 1, warmth: { warm: false, why: 'it is in memory' } }],
+    }));
+  }
+
   probe(signal: Cancellation): Promise<void> {
     return this.#run('probe', signal, () => undefined);
   }
@@ -275,7 +303,8 @@ function isRepeated(one: string, other: string): boolean {
 }
 
 function macOf({ version, value }: StoredKey, data: Uint8Array): Buffer {
-  const hash = version.algorithm.replace('HMAC_', '').toLowerCase();
+  if (version.algorithm.endsWith('CMAC')) return aesCmac(value, data);
+  const hash = version.algorithm.replace('HMAC_', '').replace('_', '-').toLowerCase();
   return createHmac(hash, value).update(data).digest();
 }
 

@@ -15,6 +15,15 @@ import { join } from 'node:path';
 const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 const MODULES = ['/usr/lib/softhsm/libsofthsm2.so', `/usr/lib/${MULTIARCH}/softhsm/libsofthsm2.so`];
 
+interface SecretKey {
+  readonly label: string;
+  readonly id?: string;
+  readonly value: Buffer;
+  readonly sensitive?: boolean;
+  /** A generic secret unless pkcs11-tool is told another type. */
+  readonly type?: `AES:${number}`;
+}
+
 /** A private SoftHSM with one token, in a temporary folder. */
 export interface SoftHsm {
   readonly directory: string;
@@ -32,8 +41,8 @@ export interface SoftHsm {
   writePin(pin: string, mode?: number): void;
   /** Adds another token to the same SoftHSM. */
   addToken(label: string): void;
-  /** Writes an HMAC key that another tool could have made. */
-  writeKey(options: { label: string; id?: string; value: Buffer; sensitive?: boolean }): void;
+  /** Writes a MAC key that another tool could have made. */
+  writeKey(options: SecretKey): void;
   /** Runs pkcs11-tool, logged in to the token. */
   pkcs11Tool(...args: readonly string[]): string;
   remove(): void;
@@ -100,7 +109,7 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
       writeFileSync(pinFile, `${otherPin}\n`);
       chmodSync(pinFile, mode);
     },
-    writeKey({ label: name, id, value, sensitive = true }) {
+    writeKey({ label: name, id, value, sensitive = true, type }) {
       const file = join(directory, `${randomBytes(4).toString('hex')}.key`);
       writeFileSync(file, value, { mode: 0o600 });
       pkcs11Tool(
@@ -108,6 +117,7 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
         ...['--usage-sign', '--label', name],
         ...(id === undefined ? [] : ['--id', id]),
         ...(sensitive ? ['--sensitive'] : []),
+        ...(type === undefined ? [] : ['--key-type', type]),
       );
       rmSync(file);
     },

@@ -55,6 +55,8 @@ const ROWS: readonly Row[] = [
   ['CKR_ATTRIBUTE_SENSITIVE', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_ATTRIBUTE_TYPE_INVALID', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_ATTRIBUTE_VALUE_INVALID', 'kept', 'fail', 'TOKEN_REFUSED'],
+  ['CKR_KEY_NOT_WRAPPABLE', 'kept', 'fail', 'TOKEN_REFUSED'],
+  ['CKR_KEY_UNEXTRACTABLE', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_TEMPLATE_INCOMPLETE', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_TEMPLATE_INCONSISTENT', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_TOKEN_WRITE_PROTECTED', 'kept', 'fail', 'TOKEN_REFUSED'],

@@ -5,8 +5,10 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { EXIT_STATUS } from '../../src/admin/exit-status.ts';
 import { documentSchema } from '../../src/config/document-schema.ts';
+import { ALGORITHM_NAMES, ALGORITHMS } from '../../src/domain/algorithm.ts';
 import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
 import { EXIT_CODES } from '../../src/lifecycle/exit-codes.ts';
+import { MECHANISMS } from '../../src/pkcs11/mechanisms.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 import { toStatus } from '../../src/rpc/status.ts';
 import { load, MINIMAL } from '../support/config-file.ts';
@@ -47,6 +49,20 @@ test('the table of the API has every method', () => {
 
   expect(tableUnder('API').map(([method]) => method)).toEqual(expect.arrayContaining(methods));
   expect(tableUnder('API')).toHaveLength(methods.length);
+});
+
+test('the table of algorithms has every one with its lengths and its mechanism', () => {
+  const rows = tableUnder('Algorithms').map(([name = '', mac, key, mechanism]) => [
+    name.split(',')[0],
+    ...[mac, key, mechanism],
+  ]);
+
+  expect(rows).toEqual(
+    ALGORITHM_NAMES.map((algorithm) => {
+      const { macBytes, keyBytes } = ALGORITHMS[algorithm];
+      return [algorithm, `${macBytes} bytes`, `${keyBytes} bytes`, MECHANISMS[algorithm].name];
+    }),
+  );
 });
 
 describe('the table of settings', () => {

@@ -5,6 +5,7 @@ import {
   encodePage,
   encodeSignature,
   encodeSignatures,
+  encodeTokenInfo,
   encodeVerification,
   encodeVerifications,
 } from '../../src/rpc/encode.ts';
@@ -72,6 +73,43 @@ describe('over the wire', () => {
     const bytes = v1.BatchVerifyResponse.serialize(encodeVerifications(versions));
 
     expect(v1.BatchVerifyResponse.deserialize(bytes)).toEqual({ versions: [2, 0, 1] });
+  });
+
+  test('a token keeps every field, and what is not known of it stays absent', () => {
+    const facts = {
+      ...{ label: 'prod', serial: '0123', manufacturer: 'maker', model: 'HSM' },
+      ...{ hardwareVersion: '1.0', firmwareVersion: '2.6' },
+    };
+
+    const bytes = v1.TokenInfo.serialize(
+      encodeTokenInfo({
+        ...facts,
+        algorithms: [
+          { algorithm: 'HMAC_SHA256', lacks: undefined },
+          { algorithm: 'AES_256_CMAC', lacks: 'CKM_AES_CMAC' },
+        ],
+        attributes: [
+          { attribute: 'CKA_SIGN', enforced: true, found: 'refused' },
+          { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
+          { attribute: 'CKA_EXTRACTABLE', enforced: undefined, found: 'not tried' },
+        ],
+        hosts: [{ sessions: 4, warmth: { warm: true, why: 'faster' } }],
+      }),
+    );
+
+    expect(v1.TokenInfo.deserialize(bytes)).toEqual({
+      ...facts,
+      algorithms: [
+        { algorithm: 'HMAC_SHA256', supported: true, missingMechanism: '' },
+        { algorithm: 'AES_256_CMAC', supported: false, missingMechanism: 'CKM_AES_CMAC' },
+      ],
+      attributes: [
+        { attribute: 'CKA_SIGN', enforced: true, found: 'refused' },
+        { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
+        { attribute: 'CKA_EXTRACTABLE', found: 'not tried' },
+      ],
+      hosts: [{ sessions: 4, warmKeys: true, warmKeysReason: 'faster' }],
+    });
   });
 
   test('a valid verification names the version', () => {

@@ -92,8 +92,26 @@ describe('a list', () => {
   });
 });
 
-test('nothing but the seven operations can be granted', () => {
+describe('the token', () => {
+  const known = policyOf({
+    operator: [grant('nothing', 'sign'), grant('other', 'getTokenInfo')],
+    signer: [grant('*', 'sign')],
+  });
+
+  test('is shown to a client with a grant of it on any key', () => {
+    expect(() => known.authorizeTokenInfo('operator')).not.toThrow();
+  });
+
+  test.each(['signer', 'stranger'])('is not shown to %s', (client) => {
+    expect(() => known.authorizeTokenInfo(client)).toThrow(
+      expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
+    );
+  });
+});
+
+test('nothing but the eight operations can be granted', () => {
   expect(OPERATIONS).toEqual([
     ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion', 'sign', 'verify'],
+    'getTokenInfo',
   ]);
 });

@@ -273,3 +273,19 @@ describe('listKeys', () => {
     expect(token.calls.listKeys).toBe(0);
   });
 });
+
+describe('getTokenInfo', () => {
+  test('tells what the token tells', async () => {
+    const { service, token } = startService();
+
+    expect(await service.getTokenInfo(admin)).toEqual(await token.info(signal));
+  });
+
+  test('asks nothing for a client without the grant', async () => {
+    const { service, token } = startService();
+
+    await expectReason(service.getTokenInfo({ client: 'shop', signal }), 'PERMISSION_DENIED');
+
+    expect(token.calls.info).toBe(0);
+  });
+});
