@@ -44,7 +44,7 @@ function addVerify(program: Command, invocation: Invocation): void {
         'signature',
       ),
     );
-  addInputOptions(command, 'accept this version alone (default: any that may verify)').action(
+  addInputOptions(command, 'accept this version alone (default: all that may verify)').action(
     printing(invocation, async (options: VerifyOptions) => {
       const { verify } = await import('./signing-actions.ts');
       return verify(addressOf(options, invocation), options);

@@ -17,7 +17,7 @@ export type { CallOptions } from './call-options.ts';
 export type { TlsOptions } from './channel.ts';
 export type { CreateKeyOptions, Key, Keys, KeyVersion, RotateKeyOptions } from './keys.ts';
 export type { Reason } from './sigild-error.ts';
-// biome-ignore lint/performance/noBarrelFile: this is what the package exports
+// biome-ignore lint/performance/noBarrelFile: the package's one entry point exports its error too
 export { SigildError } from './sigild-error.ts';
 export type { SigningKey, SigningOptions } from './signing-key.ts';
 export type { Signature, Verification } from './signing-results.ts';

@@ -25,11 +25,11 @@ export function usageOf(state: KeyState): KeyUsage {
 }
 
 /**
- * The states that a version may be given, by the one that it has: those that NIST SP 800-57 Part 1
- * allows in its sections 7.2 (active), 7.3 (suspended) and 7.4 (deactivated).
+ * The states that a version may be given, by the one that it has: see NIST SP 800-57 Part 1, sections
+ * 7.2 (active) and 7.3 (suspended).
  *
- * From DEACTIVATED only destruction follows there. Were it to be suspended, too, the token would not
- * tell it from a version that was ACTIVE before, and so it could be made to sign again.
+ * A deactivated version stays so: were it suspended, the token would not tell it from a version that
+ * was ACTIVE before, and so it could be made to sign again.
  */
 const TRANSITIONS = {
   ACTIVE: ['DEACTIVATED', 'SUSPENDED'],

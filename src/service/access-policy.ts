@@ -54,7 +54,7 @@ export class AccessPolicy {
   }
 
   /**
-   * No key is concerned: any grant of the operation counts, whatever keys it names.
+   * Concerns no key: a grant of the operation counts, whatever keys it names.
    *
    * @throws {SigildError} PERMISSION_DENIED
    */

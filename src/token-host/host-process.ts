@@ -19,7 +19,7 @@ const ORPHAN_LIMIT_MS = 2_000;
 /** A signal to the whole process group is for the front, which lets its hosts finish first. */
 const SIGNALS_OF_THE_FRONT = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** A few hundred bytes each on SoftHSM; an HSM has room for some thousand session objects. */
+/** SoftHSM 2.6 needs about 10 kB for each. Further keys sign as they stand on the token. */
 const MAX_COPIES_PER_SESSION = 1_024;
 
 /**

@@ -2,6 +2,7 @@ import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { type Client, connect } from '../../src/client/client.ts';
+import { type Load, startLoad } from '../support/client-load.ts';
 import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 
@@ -35,39 +36,14 @@ afterEach(async () => {
 
 afterAll(() => softHsm?.remove());
 
-/** Callers who sign and verify, one call after the other, until {@link Load.end} is called. */
-interface Load {
-  readonly answered: () => number;
-  /** Every failure of a call. */
-  end(): Promise<readonly unknown[]>;
-}
-
-function startLoad(deadlineMs: number): Load {
-  const failures: unknown[] = [];
-  let answered = 0;
-  let isOver = false;
+/** 100 callers who sign and verify. */
+function startSigning(deadlineMs: number): Load {
   const key = client.key('webhooks');
-  const callers = Array.from({ length: 100 }, async (_, caller) => {
-    for (let round = 0; !isOver; round += 1) {
-      const data = Buffer.from(`message ${caller} ${round}`);
-      try {
-        const { signature } = await key.sign(data, { deadlineMs });
-        const verification = await key.verify(data, signature, { deadlineMs });
-        if (!verification.valid) throw new Error('a signature of its own is not valid');
-        answered += 1;
-      } catch (error) {
-        failures.push(error);
-      }
-    }
+  return startLoad(100, async (data) => {
+    const { signature } = await key.sign(data, { deadlineMs });
+    const verification = await key.verify(data, signature, { deadlineMs });
+    if (!verification.valid) throw new Error('a signature of its own is not valid');
   });
-  return {
-    answered: () => answered,
-    end: async () => {
-      isOver = true;
-      await Promise.all(callers);
-      return failures;
-    },
-  };
 }
 
 /** A second daemon on the same token, which takes the first one's place on its socket. */
@@ -91,7 +67,7 @@ test('sends calls that are made at once in one frame', async () => {
 test.each(['SIGTERM', 'SIGKILL'] as const)(
   'fails no call with a deadline of 5 s when %s ends the daemon and another takes its place',
   async (signal) => {
-    const load = startLoad(5_000);
+    const load = startSigning(5_000);
     await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(200), 10_000);
 
     const successor = await startSuccessor();
@@ -107,7 +83,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
 );
 
 test('fails no call while the daemon is restarted', async () => {
-  const load = startLoad(PATIENT_MS);
+  const load = startSigning(PATIENT_MS);
   await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(200), 10_000);
 
   await daemon.stop();
