@@ -1,11 +1,21 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import { type CallOptions, HostLost } from '../../src/token-host/call.ts';
 import { Dispatcher } from '../../src/token-host/dispatcher.ts';
 import { FakeHost, textFrame, turn } from '../support/fake-host.ts';
 
+const CLOCK = [
+  'setTimeout',
+  'clearTimeout',
+  'setInterval',
+  'clearInterval',
+  'performance',
+] as const;
+
+/** On a clock that stands still until a test lets time {@link pass}. */
 function startDispatcher(maxWaiting = 1_000) {
+  vi.useFakeTimers({ toFake: [...CLOCK] });
+  onTestFinished(() => void vi.useRealTimers());
   const lost: { readonly host: FakeHost; readonly reason: string }[] = [];
   const dispatcher = new Dispatcher<FakeHost>({
     maxWaiting,
@@ -43,6 +53,12 @@ function startDispatcher(maxWaiting = 1_000) {
     return host;
   };
   return { dispatcher, lost, submit, submitTo, submitToEach, addHost };
+}
+
+async function pass(ms: number): Promise<void> {
+  vi.advanceTimersByTime(ms);
+  await turn();
+  await turn();
 }
 
 /** What SoftHSM takes for a MAC. */
@@ -215,7 +231,7 @@ describe('on a token that makes a MAC in 0.01 ms', () => {
     await turn();
 
     void submit('waiting');
-    await pause(10);
+    await pass(10);
 
     expect([...host.pending].sort()).toEqual(['hanging', 'waiting']);
   });
@@ -501,20 +517,8 @@ describe('when a host is lost', () => {
 describe('a call that hangs', () => {
   const limitMs = 1_000;
 
-  function startWithClock() {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
-    onTestFinished(() => void vi.useRealTimers());
-    return startDispatcher();
-  }
-
-  async function pass(ms: number) {
-    vi.advanceTimersByTime(ms);
-    await turn();
-    await turn();
-  }
-
   test('fails, and what waited behind it on its killed host is done elsewhere', async () => {
-    const { submit, addHost, lost } = startWithClock();
+    const { submit, addHost, lost } = startDispatcher();
     const [hung, ...behind] = texts(3).map((text) => submit(text, { limitMs }));
     const host = addHost();
     await turn();
@@ -532,7 +536,7 @@ describe('a call that hangs', () => {
   });
 
   test('fails on every lane that has one', async () => {
-    const { submit, addHost } = startWithClock();
+    const { submit, addHost } = startDispatcher();
     const calls = texts(3).map((text) => submit(text, { limitMs }));
     const host = addHost(3);
     await turn();
@@ -546,7 +550,7 @@ describe('a call that hangs', () => {
   });
 
   test('costs no other host', async () => {
-    const { submit, addHost, dispatcher } = startWithClock();
+    const { submit, addHost, dispatcher } = startDispatcher();
     void submit('hung', { limitMs });
     const host = addHost();
     await turn();
@@ -563,7 +567,7 @@ describe('a call that hangs', () => {
   });
 
   test('is not one that takes as long as it may', async () => {
-    const { submit, addHost, lost } = startWithClock();
+    const { submit, addHost, lost } = startDispatcher();
     const call = submit('slow', { limitMs });
     const host = addHost();
     await turn();
@@ -576,7 +580,7 @@ describe('a call that hangs', () => {
   });
 
   test('is not one whose answer came while this process itself was stopped', async () => {
-    const { submit, addHost, lost } = startWithClock();
+    const { submit, addHost, lost } = startDispatcher();
     const call = submit('call', { limitMs });
     const host = addHost();
     await turn();
@@ -680,8 +684,6 @@ describe('close', () => {
   });
 
   test('leaves no timer behind', () => {
-    vi.useFakeTimers();
-    onTestFinished(() => void vi.useRealTimers());
     const { dispatcher } = startDispatcher();
 
     dispatcher.close();
@@ -748,7 +750,8 @@ describe('a call for every lane', () => {
     const done = submitToEach('forget', { limitMs: 1 });
     await turn();
     host.sessions[0]?.answer();
-    await expect.poll(() => lost.length).toBe(1);
+    await pass(1_000);
+    expect(lost).toHaveLength(1);
     await host.exit();
 
     await expect(done).resolves.toBeUndefined();
