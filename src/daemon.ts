@@ -15,7 +15,8 @@ import { KeyService } from './service/key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
 import { Turns } from './service/turns.ts';
-import { HostedToken, type HostedTokenOptions } from './token-host/hosted-token.ts';
+import { HostedToken } from './token-host/hosted-token.ts';
+import type { HostedTokenOptions } from './token-host/hosted-token-options.ts';
 import type { HostTransition } from './token-host/supervisor.ts';
 
 export interface Daemon {

@@ -7,6 +7,7 @@ import type { Warmth } from '../domain/token-options.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
+import { KeyChanges } from './key-changes.ts';
 import type { TokenSession } from './token-session.ts';
 
 /**
@@ -15,11 +16,13 @@ import type { TokenSession } from './token-session.ts';
  */
 export class InProcessToken implements Token {
   readonly #session: TokenSession;
+  readonly #changes: KeyChanges;
   readonly #warmth: Warmth;
 
   /** @param warmth what was decided for the session */
   constructor(session: TokenSession, warmth: Warmth) {
     this.#session = session;
+    this.#changes = new KeyChanges(session);
     this.#warmth = warmth;
   }
 
@@ -35,20 +38,20 @@ export class InProcessToken implements Token {
 
   async createKey(key: NewKey, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
-    const { key: created, made } = this.#session.createKey(key);
+    const { key: created, made } = this.#changes.createKey(key);
     if (!made) return created;
     return settleCreation(this.#creation(key));
   }
 
   async createVersion(key: NewKey, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
-    const { key: created, made } = this.#session.createVersion(key);
+    const { key: created, made } = this.#changes.createVersion(key);
     return made ? settleVersion(this.#creation(key)) : created;
   }
 
   async setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
-    this.#session.setVersionState(version, state);
+    this.#changes.setVersionState(version, state);
     const key = this.#session.findKey(version.key);
     if (key) return key;
     throw new SigildError('KEY_NOT_FOUND', `key ${version.key} is no longer on the token`);
@@ -88,7 +91,7 @@ export class InProcessToken implements Token {
     return {
       ...{ name, id, version: decodeVersionId(bytes)?.version ?? 1 },
       find: async () => this.#session.findKey(name),
-      destroy: async () => this.#session.destroyVersion({ key: name, id }),
+      destroy: async () => this.#changes.destroyVersion({ key: name, id }),
     };
   }
 }

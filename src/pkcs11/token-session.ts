@@ -1,17 +1,13 @@
-import { SigildError } from '../domain/errors.ts';
+import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
 import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
-import { type KeyState, usageOf } from '../domain/key-state.ts';
 import type { TokenFacts } from '../domain/token-info.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
-import type { NewKey } from '../service/ports.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, toSigildError } from './ck-rv.ts';
-import { type Creation, createKey, createVersion, destroyVersion } from './key-creation.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
 import { type KeyObject, KeyObjects } from './key-objects.ts';
-import { setUsage } from './key-usage.ts';
 import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
 import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
@@ -30,6 +26,9 @@ export interface TokenSessionOptions {
   /** How to sign with copies of keys; undefined to sign with the keys themselves. */
   readonly warmKeys: WarmKeysOptions | undefined;
 }
+
+/** What is done with a session and the keys that it sees. */
+type Operate<Result> = (session: Session, objects: KeyObjects) => Result;
 
 /** How long a token that is short of memory gets before the one retry. */
 const MEMORY_PAUSE_MS = 20;
@@ -64,6 +63,21 @@ export class TokenSession {
     });
   }
 
+  /**
+   * Does something that may have been done when it fails, and so is not tried again.
+   *
+   * @param what for the error, as in "creating key webhooks"
+   * @throws {SigildError}
+   */
+  once<Result>(what: string, operate: Operate<Result>): Result {
+    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects)));
+  }
+
+  /** As {@link once}, for what may be done twice. @throws {SigildError} */
+  repeatable<Result>(what: string, operate: Operate<Result>): Result {
+    return this.#answer(what, () => this.#repeatable((session) => operate(session, this.#objects)));
+  }
+
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
   open(): void {
     this.#answer('opening a session', () => this.#once(() => undefined));
@@ -82,40 +96,9 @@ export class TokenSession {
     return groupByName(versions);
   }
 
-  /** Several at the same time may each make one. @throws {SigildError} as Token.createKey */
-  createKey(key: NewKey): Creation {
-    const make = (session: Session) => createKey(session, this.#objects, key);
-    return this.#answer(`creating key ${key.name}`, () => this.#once(make));
-  }
-
-  /** Several at the same time may each make one. @throws {SigildError} as Token.createVersion */
-  createVersion(key: NewKey): Creation {
-    const make = (session: Session) => createVersion(session, this.#objects, key);
-    return this.#answer(`making a version of key ${key.name}`, () => this.#once(make));
-  }
-
-  /** Other sessions go on with what they know. @throws {SigildError} as Token.setVersionState */
-  setVersionState(ref: VersionRef, state: KeyState): void {
-    this.forgetVersion(ref);
-    const change = (session: Session) => setUsage(session, this.#objects, ref, usageOf(state));
-    const found = this.#answer(`changing the state of a version of key ${ref.key}`, () =>
-      this.#repeatable(change),
-    );
-    if (found) return;
-    this.probe();
-    throw new SigildError('KEY_NOT_FOUND', `a version of key ${ref.key} is no longer on the token`);
-  }
-
   /** The next use of a version looks at the key itself, and makes a new copy of it. */
   forgetVersion(ref: VersionRef): void {
     this.#keys.forget(this.#session, ref);
-  }
-
-  /** Destroys one version; it makes no difference whether it was there. @throws {SigildError} */
-  destroyVersion(ref: VersionRef): void {
-    this.forgetVersion(ref);
-    const destroy = (session: Session) => destroyVersion(session, this.#objects, ref);
-    this.#answer(`destroying a version of key ${ref.key}`, () => this.#once(destroy));
   }
 
   /** @throws {SigildError} as Token.sign */

@@ -3,13 +3,12 @@ import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
-import type { TokenInfo } from '../domain/token-info.ts';
-import type { AdoptRule, PinSource, TokenSelector, WarmMode } from '../domain/token-options.ts';
+import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
-import type { StartFailure } from '../service/start-failure.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
+import type { HostedTokenOptions } from './hosted-token-options.ts';
 import {
   decodeFingerprints,
   decodeIndexes,
@@ -18,45 +17,10 @@ import {
   encodeSign,
   encodeVerify,
 } from './mac-frames.ts';
-import {
-  decodeKey,
-  decodeKeys,
-  decodeTokenFacts,
-  encodeEmpty,
-  encodeName,
-  OPERATION,
-} from './protocol.ts';
-import { type HostTransition, Supervisor } from './supervisor.ts';
+import { decodeJson, encodeEmpty, encodeJson, OPERATION } from './protocol.ts';
+import { Supervisor } from './supervisor.ts';
 import { TokenChanges } from './token-changes.ts';
 import { Writer } from './writer.ts';
-
-export interface HostedTokenOptions {
-  /** Path of host-process.js. */
-  readonly program: string;
-  /** The hosts' environment; it holds what the PKCS#11 module needs and no secret. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Absolute path of the PKCS#11 module. */
-  readonly module: string;
-  readonly selector: TokenSelector;
-  readonly pin: PinSource;
-  readonly adopt: readonly AdoptRule[];
-  readonly warmKeys: WarmMode;
-  /** How long a change made by another program may stay unseen where copies of keys sign. */
-  readonly recheckMs: number;
-  readonly hosts: number;
-  readonly sessionsPerHost: number;
-  readonly startTimeoutMs: number;
-  /** A call that takes longer inside the module has hung: its host is killed and replaced. */
-  readonly callTimeoutMs: number;
-  readonly maxWaiting: number;
-  readonly onTransition: (transition: HostTransition) => void;
-  /** The same for the host that changes the token. */
-  readonly onWriterTransition: (transition: HostTransition) => void;
-  /** A defect in a host, for the log. */
-  readonly onDefect: (stack: string) => void;
-  /** Told once, when no host is left and none may be started again. */
-  readonly onGiveUp: (failure: StartFailure) => void;
-}
 
 /** A scan of the whole token may take longer than a call for one key by this factor. */
 const SCAN_FACTOR = 10;
@@ -135,11 +99,11 @@ export class HostedToken implements Token {
   }
 
   async findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
-    return decodeKey(await this.#scan(encodeName(name), signal));
+    return decodeJson(await this.#scan(encodeJson(OPERATION.findKey, name), signal));
   }
 
   async listKeys(signal: Cancellation): Promise<readonly Key[]> {
-    return decodeKeys(await this.#scan(encodeEmpty(OPERATION.listKeys), signal));
+    return decodeJson(await this.#scan(encodeEmpty(OPERATION.listKeys), signal));
   }
 
   createKey(key: NewKey, signal: Cancellation): Promise<Key> {
@@ -196,7 +160,7 @@ export class HostedToken implements Token {
   async info(signal: Cancellation): Promise<TokenInfo> {
     const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
     const facts = await this.#writer.submit(encodeEmpty(OPERATION.describe), options);
-    return { ...decodeTokenFacts(facts), hosts: this.#dispatcher.hosts.map(userOf) };
+    return { ...decodeJson<TokenFacts>(facts), hosts: this.#dispatcher.hosts.map(userOf) };
   }
 
   /** Refuses calls, lets hosts finish what they have and log out; kills them after the limit. */

@@ -1,7 +1,6 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
-import type { TokenFacts } from '../domain/token-info.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
 
@@ -29,45 +28,9 @@ export function encodeJson(code: number, value: unknown): Buffer {
   return encodeFrame(code, json.byteLength, (payload) => payload.set(json));
 }
 
-/** @param code OPERATION.createKey or OPERATION.createVersion */
-export function encodeNewKey(code: number, { name, algorithm, id }: NewKey): Buffer {
-  return encodeJson(code, { name, algorithm, id: Buffer.from(id).toString('hex') });
-}
-
-export function decodeNewKey(payload: Buffer): NewKey {
-  const { name, algorithm, id } = JSON.parse(payload.toString('utf8'));
-  return { name, algorithm, id: Buffer.from(id, 'hex') };
-}
-
-/** A key, and whether this call made its version. */
-export interface Creation {
-  readonly key: Key;
-  readonly made: boolean;
-}
-
-export function decodeCreation(payload: Buffer): Creation {
-  return JSON.parse(payload.toString('utf8')) as Creation;
-}
-
-/** @param code OPERATION.destroyVersion or OPERATION.forgetVersion */
-export function encodeVersionRef(code: number, { key, id }: VersionRef): Buffer {
-  return encodeJson(code, { key, id });
-}
-
-export function decodeVersionRef(payload: Buffer): VersionRef {
-  return JSON.parse(payload.toString('utf8')) as VersionRef;
-}
-
-export function encodeSetVersionState({ key, id }: VersionRef, state: KeyState): Buffer {
-  return encodeJson(OPERATION.setVersionState, { key, id, state });
-}
-
-export function decodeSetVersionState(payload: Buffer): VersionRef & { readonly state: KeyState } {
-  return JSON.parse(payload.toString('utf8')) as VersionRef & { readonly state: KeyState };
-}
-
-export function encodeName(name: string): Buffer {
-  return encodeJson(OPERATION.findKey, name);
+/** What {@link encodeJson} has written: both ends are one build. @returns undefined for null */
+export function decodeJson<Value>(payload: Buffer): Value {
+  return (JSON.parse(payload.toString('utf8')) ?? undefined) as Value;
 }
 
 /** An operation that needs no payload. */
@@ -75,20 +38,35 @@ export function encodeEmpty(code: number): Buffer {
   return encodeFrame(code, 0, () => undefined);
 }
 
-export function decodeName(payload: Buffer): string {
-  return JSON.parse(payload.toString('utf8')) as string;
+/** @param code OPERATION.createKey or OPERATION.createVersion */
+export function encodeNewKey(code: number, { name, algorithm, id }: NewKey): Buffer {
+  return encodeJson(code, { name, algorithm, id: Buffer.from(id).toString('hex') });
 }
 
-export function decodeKey(payload: Buffer): Key | undefined {
-  return (JSON.parse(payload.toString('utf8')) as Key | null) ?? undefined;
+export function decodeNewKey(payload: Buffer): NewKey {
+  const { name, algorithm, id } = decodeJson<Omit<NewKey, 'id'> & { readonly id: string }>(payload);
+  return { name, algorithm, id: Buffer.from(id, 'hex') };
 }
 
-export function decodeKeys(payload: Buffer): Key[] {
-  return JSON.parse(payload.toString('utf8')) as Key[];
+/** The answer to them: the key, and whether this call made its version. */
+export interface Creation {
+  readonly key: Key;
+  readonly made: boolean;
 }
 
-export function decodeTokenFacts(payload: Buffer): TokenFacts {
-  return JSON.parse(payload.toString('utf8')) as TokenFacts;
+/** @param code OPERATION.destroyVersion or OPERATION.forgetVersion */
+export function encodeVersionRef(code: number, { key, id }: VersionRef): Buffer {
+  return encodeJson(code, { key, id });
+}
+
+/** What OPERATION.setVersionState carries. */
+export interface StateChange extends VersionRef {
+  readonly state: KeyState;
+}
+
+export function encodeStateChange({ key, id }: VersionRef, state: KeyState): Buffer {
+  const change: StateChange = { key, id, state };
+  return encodeJson(OPERATION.setVersionState, change);
 }
 
 interface WireError {
@@ -105,6 +83,6 @@ export function encodeFailure(code: number, { reason, message, cause }: SigildEr
 }
 
 export function decodeFailure(payload: Buffer): SigildError {
-  const { reason, message, detail } = JSON.parse(payload.toString('utf8')) as WireError;
+  const { reason, message, detail } = decodeJson<WireError>(payload);
   return new SigildError(reason, message, detail === undefined ? {} : { cause: new Error(detail) });
 }

@@ -5,17 +5,8 @@ import { type JoiningOptions, joinToken } from '../pkcs11/joined-session.ts';
 import { TokenLost } from '../pkcs11/token-lost.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
 import { type Frame, FrameReader, numberFrame, timeFrame } from './frames.ts';
-import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-frames.ts';
-import {
-  decodeName,
-  decodeNewKey,
-  decodeSetVersionState,
-  decodeVersionRef,
-  encodeFailure,
-  encodeJson,
-  OPERATION,
-  OUTCOME,
-} from './protocol.ts';
+import { perform } from './lane-operations.ts';
+import { encodeFailure, OUTCOME } from './protocol.ts';
 
 /**
  * A session lane: a thread with one PKCS#11 session, which answers the frames that the front writes
@@ -44,47 +35,6 @@ const FLUSH_AFTER_MS = 1;
 
 /** How long the main thread may take to hear that a lane ends. */
 const LEAVE_LIMIT_MS = 2_000;
-
-function perform(session: TokenSession, { code, payload }: Frame): Buffer {
-  switch (code) {
-    case OPERATION.sign: {
-      const { ref, batch } = decodeSign(payload);
-      const { result, fingerprints } = session.sign(ref, batch);
-      return encodeAnswer(Buffer.concat(result), fingerprints);
-    }
-    case OPERATION.verify: {
-      const { refs, batch } = decodeVerify(payload);
-      const { result, fingerprints } = session.verify(refs, batch);
-      return encodeAnswer(encodeIndexes(result), fingerprints);
-    }
-    case OPERATION.findKey:
-      return encodeJson(OUTCOME.done, session.findKey(decodeName(payload)));
-    case OPERATION.listKeys:
-      return encodeJson(OUTCOME.done, session.listKeys());
-    case OPERATION.createKey:
-      return encodeJson(OUTCOME.done, session.createKey(decodeNewKey(payload)));
-    case OPERATION.createVersion:
-      return encodeJson(OUTCOME.done, session.createVersion(decodeNewKey(payload)));
-    case OPERATION.setVersionState: {
-      const { state, ...ref } = decodeSetVersionState(payload);
-      session.setVersionState(ref, state);
-      return encodeJson(OUTCOME.done, undefined);
-    }
-    case OPERATION.forgetVersion:
-      session.forgetVersion(decodeVersionRef(payload));
-      return encodeJson(OUTCOME.done, undefined);
-    case OPERATION.destroyVersion:
-      session.destroyVersion(decodeVersionRef(payload));
-      return encodeJson(OUTCOME.done, undefined);
-    case OPERATION.probe:
-      session.probe();
-      return encodeJson(OUTCOME.done, undefined);
-    case OPERATION.describe:
-      return encodeJson(OUTCOME.done, session.describe());
-    default:
-      throw new Error(`operation ${code} is unknown`);
-  }
-}
 
 function answer(session: TokenSession, frame: Frame): Buffer {
   try {

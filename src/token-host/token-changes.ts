@@ -14,9 +14,9 @@ import { HostLost } from './call.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import {
   type Creation,
-  decodeCreation,
+  decodeJson,
   encodeNewKey,
-  encodeSetVersionState,
+  encodeStateChange,
   encodeVersionRef,
   OPERATION,
 } from './protocol.ts';
@@ -79,7 +79,7 @@ export class TokenChanges {
   /** Makes a version, or finds that the host which was lost meanwhile had made it. */
   async #make(code: number, wanted: NewKey, signal: Cancellation): Promise<Creation> {
     try {
-      return decodeCreation(await this.#submit(encodeNewKey(code, wanted), false, signal));
+      return decodeJson<Creation>(await this.#submit(encodeNewKey(code, wanted), false, signal));
     } catch (error) {
       if (!(error instanceof HostLost)) throw error;
       const key = await this.#findKey(wanted.name, signal);
@@ -119,13 +119,13 @@ export class TokenChanges {
   /** Has the state changed; by a new host where the old one does not see what the others see. */
   async #changeState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<void> {
     try {
-      await this.#submit(encodeSetVersionState(ref, state), true, signal);
+      await this.#submit(encodeStateChange(ref, state), true, signal);
     } catch (error) {
       if (!(error instanceof SigildError && error.reason === 'KEY_NOT_FOUND')) throw error;
       const key = await this.#findKey(ref.key, signal);
       if (!key?.versions.some(({ id }) => id === ref.id)) throw error;
       this.#writer.renew(new Error('it does not see what others have made on the token'));
-      await this.#submit(encodeSetVersionState(ref, state), true, signal);
+      await this.#submit(encodeStateChange(ref, state), true, signal);
     }
   }
 

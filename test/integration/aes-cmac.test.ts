@@ -5,6 +5,7 @@ import type { Algorithm } from '../../src/domain/algorithm.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import { AttributeReader, findObjects } from '../../src/pkcs11/attributes.ts';
+import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
 import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { openSession } from '../../src/pkcs11/session.ts';
 import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
@@ -87,7 +88,7 @@ function versionOf(name: string): KeyVersion {
 
 function create(name: string, algorithm: Algorithm): KeyVersion {
   const id = encodeVersionId({ createTimeMs: Date.now(), version: 1, tag: randomBytes(6) });
-  const { key } = session.createKey({ name, algorithm, id });
+  const { key } = new KeyChanges(session).createKey({ name, algorithm, id });
   return key.versions[0] as KeyVersion;
 }
 

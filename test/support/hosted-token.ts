@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { HostedToken, type HostedTokenOptions } from '../../src/token-host/hosted-token.ts';
+import { HostedToken } from '../../src/token-host/hosted-token.ts';
+import type { HostedTokenOptions } from '../../src/token-host/hosted-token-options.ts';
 import type { SoftHsm } from './softhsm.ts';
 
 /** The built host program: tests run what users run. */

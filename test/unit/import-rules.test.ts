@@ -46,6 +46,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       './main.ts',
       './pkcs11/a.ts',
       './token-host/host-process.ts',
+      './token-host/lane-operations.ts',
       './token-host/session-lane.ts',
       '@grpc/grpc-js',
       'graphene-pk11',
@@ -95,6 +96,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     ],
     refused: [
       './host-process.ts',
+      './lane-operations.ts',
       './session-lane.ts',
       '../pkcs11/a.ts',
       '../service/signing-service.ts',
@@ -107,6 +109,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   'src/token-host/host-process.ts': {
     allowed: ['./session-lane.ts', '../pkcs11/a.ts', '../domain/a.ts', '../service/ports.ts'],
     refused: ['../service/signing-service.ts', '../config/a.ts', '../rpc/a.ts', 'graphene-pk11'],
+  },
+  'src/token-host/lane-operations.ts': {
+    allowed: ['./a.ts', '../pkcs11/a.ts', '../domain/a.ts'],
+    refused: ['../service/signing-service.ts', '../config/a.ts', '../rpc/a.ts', 'pkcs11js'],
   },
   'src/token-host/session-lane.ts': {
     allowed: ['./a.ts', '../pkcs11/a.ts', '../domain/a.ts', 'node:worker_threads'],
