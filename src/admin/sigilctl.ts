@@ -7,6 +7,7 @@ import { exampleText, type Invocation } from './invocation.ts';
 import { addKeyCommands } from './key-commands.ts';
 import { columns } from './layout.ts';
 import { asFailure, Output } from './output.ts';
+import { addProvisionCommand } from './provision-commands.ts';
 import { addSigningCommands } from './signing-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
 
@@ -47,6 +48,7 @@ function programFor(invocation: Invocation): Command {
   addTokenCommands(program, invocation);
   addKeyCommands(program, invocation);
   addSigningCommands(program, invocation);
+  addProvisionCommand(program, invocation);
   return program;
 }
 
