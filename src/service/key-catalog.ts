@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { ambiguousVersions, type Key } from '../domain/key.ts';
 import { untilAborted, withLimit } from './deadline.ts';
@@ -17,6 +17,9 @@ export interface KeyCatalogOptions {
 
 /** How long after a read a key is read again to see whether a version was added to it. */
 const CONFIRM_INTERVAL_MS = 100;
+
+/** Of a listing so many are taken in at a time, between which others get their turn. */
+const KEYS_PER_TURN = 512;
 
 interface Entry {
   readonly key: Key;
@@ -141,18 +144,21 @@ export class KeyCatalog {
       const listed = await withLimit(this.#lookupTimeoutMs, 'listing the token', (signal) =>
         this.#token.listKeys(known, signal),
       );
-      this.#takeListed(listed, startedAtMs);
+      await this.#takeListed(listed, startedAtMs);
     } catch (error) {
       for (const name of readAgain) this.#elsewhere.add(name);
       throw error;
     }
   }
 
-  #takeListed({ id, isWhole, keys, gone }: ListedKeys, readAtMs: number): void {
+  async #takeListed({ id, isWhole, keys, gone }: ListedKeys, readAtMs: number): Promise<void> {
     const names = new Set(keys.map((key) => key.name));
     const missing = isWhole ? [...this.#entries.keys()].filter((name) => !names.has(name)) : gone;
     for (const name of missing) this.#take(name, undefined, readAtMs);
-    for (const key of keys) this.#take(key.name, key, readAtMs);
+    for (const [index, key] of keys.entries()) {
+      this.#take(key.name, key, readAtMs);
+      if ((index + 1) % KEYS_PER_TURN === 0) await nextTurn();
+    }
     this.#listing = id;
   }
 
