@@ -5,7 +5,8 @@ import type { KeyState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
-import type { NewKey, SignedData, Token } from '../service/ports.ts';
+import { KeyLister } from '../service/key-lister.ts';
+import type { KnownKeys, ListedKeys, NewKey, SignedData, Token } from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
 import { KeyChanges } from './key-changes.ts';
 import type { TokenSession } from './token-session.ts';
@@ -17,12 +18,14 @@ import type { TokenSession } from './token-session.ts';
 export class InProcessToken implements Token {
   readonly #session: TokenSession;
   readonly #changes: KeyChanges;
+  readonly #lister: KeyLister;
   readonly #warmth: Warmth;
 
   /** @param warmth what was decided for the session */
   constructor(session: TokenSession, warmth: Warmth) {
     this.#session = session;
     this.#changes = new KeyChanges(session);
+    this.#lister = new KeyLister(async (request) => session.listKeys(request));
     this.#warmth = warmth;
   }
 
@@ -31,9 +34,8 @@ export class InProcessToken implements Token {
     return this.#session.findKey(name);
   }
 
-  async listKeys(signal: Cancellation): Promise<readonly Key[]> {
-    signal.throwIfAborted();
-    return this.#session.listKeys();
+  listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
+    return this.#lister.list(known, signal);
   }
 
   async createKey(key: NewKey, signal: Cancellation): Promise<Key> {

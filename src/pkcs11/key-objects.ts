@@ -45,11 +45,6 @@ export class KeyObjects {
     this.#rules = adopt.map(({ label, algorithm }) => ({ matches: namePattern(label), algorithm }));
   }
 
-  /** Every served key on the token. @throws {CryptokiError} */
-  all(session: Session): KeyObject[] {
-    return this.readEach(session, this.handles(session));
-  }
-
   /** The served keys of one name. @throws {CryptokiError} */
   named(session: Session, name: string): KeyObject[] {
     return this.readEach(session, this.handlesNamed(session, name));
@@ -189,8 +184,10 @@ function identity(
 /**
  * Leaves out an object of the same name, id and key as one before it. SoftHSM 2.6 lists an object
  * twice, with two handles, when several threads of a process have looked for it at the same time.
+ *
+ * @throws {CryptokiError}
  */
-function distinctKeys(session: Session, objects: readonly KeyObject[]): KeyObject[] {
+export function distinctKeys(session: Session, objects: readonly KeyObject[]): KeyObject[] {
   const byName = new Map<string, KeyObject[]>();
   for (const object of objects) {
     const name = versionName(object.version);

@@ -1,13 +1,15 @@
 import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
-import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
+import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import type { TokenFacts } from '../domain/token-info.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
+import type { ListingPiece, ListingRequest } from '../service/key-lister.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, toSigildError } from './ck-rv.ts';
 import type { DirectoryEntry } from './key-directory.ts';
+import { KeyListing } from './key-listing.ts';
 import type { KeyLocations } from './key-locations.ts';
-import { type KeyObject, KeyObjects } from './key-objects.ts';
+import { KeyObjects } from './key-objects.ts';
 import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
 import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
@@ -48,6 +50,7 @@ export class TokenSession {
   readonly #canary: Canary;
   readonly #locations: KeyLocations;
   readonly #keys: LoadedKeys;
+  readonly #listing: KeyListing;
   #session: Session | undefined;
 
   constructor({ slot, adopt, canaryMac, locations, warmKeys }: TokenSessionOptions) {
@@ -55,12 +58,9 @@ export class TokenSession {
     this.#objects = new KeyObjects(adopt);
     this.#canary = new Canary(canaryMac);
     this.#locations = locations;
-    this.#keys = new LoadedKeys({
-      objects: this.#objects,
-      locations,
-      warmKeys,
-      assertTokenWorks: () => this.probe(),
-    });
+    const shared = { objects: this.#objects, locations, assertTokenWorks: () => this.probe() };
+    this.#keys = new LoadedKeys({ ...shared, warmKeys });
+    this.#listing = new KeyListing(shared);
   }
 
   /**
@@ -85,15 +85,17 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.findKey */
   findKey(name: string): Key | undefined {
-    const find = (session: Session) => this.#objects.named(session, name);
-    return groupByName(this.#search(`looking for key ${name}`, find))[0];
+    return this.#answer(`looking for key ${name}`, () => {
+      const found = this.#repeatable((session) => this.#objects.named(session, name));
+      this.#locations.take(found);
+      if (found.length === 0) this.probe();
+      return groupByName(found.map(({ version }) => version))[0];
+    });
   }
 
-  /** @throws {SigildError} as Token.listKeys */
-  listKeys(): Key[] {
-    const versions = this.#search('listing keys', (session) => this.#objects.all(session));
-    this.#locations.complete();
-    return groupByName(versions);
+  /** The next piece of a listing. @throws {SigildError} as Token.listKeys */
+  listKeys(request: ListingRequest): ListingPiece {
+    return this.repeatable('listing keys', (session) => this.#listing.next(session, request));
   }
 
   /** The next use of a version looks at the key itself, and makes a new copy of it. */
@@ -156,15 +158,6 @@ export class TokenSession {
   #open(): Session {
     this.#session ??= openSession(this.#slot);
     return this.#session;
-  }
-
-  #search(what: string, find: (session: Session) => readonly KeyObject[]): KeyVersion[] {
-    return this.#answer(what, () => {
-      const found = this.#repeatable(find);
-      this.#locations.take(found);
-      if (found.length === 0) this.probe();
-      return found.map((object) => object.version);
-    });
   }
 
   #withKeys<Result>(

@@ -87,7 +87,7 @@ export class KeyService {
   ): Promise<Page> {
     const listable = this.#policy.listable(context.client);
     context.signal.throwIfAborted();
-    if (after === undefined) await untilAborted(this.#catalog.refresh(), context.signal);
+    if (after === undefined) await untilAborted(this.#catalog.readAnew(), context.signal);
     const rest = this.#catalog
       .all()
       .filter((key) => listable(key.name) && (after === undefined || key.name > after));

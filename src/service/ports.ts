@@ -18,6 +18,26 @@ export interface SignedData {
   readonly mac: Uint8Array;
 }
 
+/** What a caller knows of the keys on the token. */
+export interface KnownKeys {
+  /** The id of the listing that told him. */
+  readonly listing: string;
+  /** Names of keys that he knows from elsewhere since, to be told in any case. */
+  readonly readAgain: readonly string[];
+}
+
+/** What a listing tells of the keys on the token. */
+export interface ListedKeys {
+  /** Names this listing to later ones. */
+  readonly id: string;
+  /** Whether it has every key, and each was read for it; else it tells what has changed. */
+  readonly isWhole: boolean;
+  /** In byte order of names. */
+  readonly keys: readonly Key[];
+  /** Names that no key has any more. A whole listing just leaves them out. */
+  readonly gone: readonly string[];
+}
+
 /**
  * What the services need of the token. It answers with what stands on the token at that moment and
  * remembers no key's state.
@@ -31,8 +51,16 @@ export interface Token {
   /** @returns undefined when the token works and holds no such key */
   findKey(name: string, signal: Cancellation): Promise<Key | undefined>;
 
-  /** Every key that sigild serves, in byte order of names. Costs a scan of the token. */
-  listKeys(signal: Cancellation): Promise<readonly Key[]>;
+  /**
+   * Lists the keys that sigild serves. Costs a scan of the token.
+   *
+   * With what the caller knows it may tell him changes alone, and see no more than: what was made or
+   * destroyed, and what became ACTIVE from SUSPENDED. Of other changes, such as another tool's to a
+   * label, it tells in time.
+   *
+   * @param known undefined: every key is read and told
+   */
+  listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys>;
 
   /**
    * Generates a key and proves its attributes by reading them back.

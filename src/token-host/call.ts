@@ -18,6 +18,11 @@ export interface CallOptions {
   readonly limitMs: number;
   readonly signal: Cancellation;
   /**
+   * Whether it belongs to the one lane that remembers calls before it: the first one of the host that
+   * has served longest. It then is one of unknown length.
+   */
+  readonly pinned?: boolean;
+  /**
    * Throws when the answer shows that its host must not be trusted; the call is then repeated.
    * Returns an error when only this answer must not be used.
    */
@@ -32,6 +37,7 @@ export class Call {
   readonly frame: Buffer;
   readonly macs: number;
   readonly limitMs: number;
+  readonly pinned: boolean;
   /** Settles with the answer's payload, or rejects with a SigildError. */
   readonly answer: Promise<Buffer>;
   readonly #check: CallOptions['check'];
@@ -43,10 +49,11 @@ export class Call {
   #reject!: (error: unknown) => void;
   readonly #leave = () => this.fail(this.#signal.reason);
 
-  constructor(frame: Buffer, { repeatable, macs, limitMs, signal, check }: CallOptions) {
+  constructor(frame: Buffer, { repeatable, macs, limitMs, signal, pinned, check }: CallOptions) {
     this.frame = frame;
     this.macs = macs;
     this.limitMs = limitMs;
+    this.pinned = pinned ?? false;
     this.#check = check;
     this.#repeatable = repeatable;
     this.#signal = signal;

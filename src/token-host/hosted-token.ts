@@ -4,7 +4,8 @@ import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
-import type { NewKey, SignedData, Token } from '../service/ports.ts';
+import { KeyLister, type ListingPiece, type ListingRequest } from '../service/key-lister.ts';
+import type { KnownKeys, ListedKeys, NewKey, SignedData, Token } from '../service/ports.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
@@ -46,6 +47,7 @@ export class HostedToken implements Token {
   readonly #writer: Writer;
   readonly #changes: TokenChanges;
   readonly #fingerprints = new FingerprintRegister();
+  readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -102,8 +104,8 @@ export class HostedToken implements Token {
     return decodeJson(await this.#scan(encodeJson(OPERATION.findKey, name), signal));
   }
 
-  async listKeys(signal: Cancellation): Promise<readonly Key[]> {
-    return decodeJson(await this.#scan(encodeEmpty(OPERATION.listKeys), signal));
+  listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
+    return this.#lister.list(known, signal);
   }
 
   createKey(key: NewKey, signal: Cancellation): Promise<Key> {
@@ -167,6 +169,12 @@ export class HostedToken implements Token {
   async close(limitMs: number): Promise<void> {
     const hosts = [...this.#dispatcher.close(), ...this.#writer.close()];
     await Promise.all([this.#supervisor.stop(), ...hosts.map((host) => host.stop(limitMs))]);
+  }
+
+  async #listPiece(request: ListingRequest, signal: Cancellation): Promise<ListingPiece> {
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
+    const frame = encodeJson(OPERATION.listKeys, request);
+    return decodeJson(await this.#dispatcher.submit(frame, { ...options, pinned: true }));
   }
 
   #scan(frame: Buffer, signal: Cancellation): Promise<Buffer> {

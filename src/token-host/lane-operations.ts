@@ -34,7 +34,7 @@ const RARE_OPERATIONS: Readonly<
   Record<number, (session: TokenSession, payload: Buffer) => unknown>
 > = {
   [OPERATION.findKey]: (session, payload) => session.findKey(decodeJson(payload)),
-  [OPERATION.listKeys]: (session) => session.listKeys(),
+  [OPERATION.listKeys]: (session, payload) => session.listKeys(decodeJson(payload)),
   [OPERATION.createKey]: (session, payload) =>
     new KeyChanges(session).createKey(decodeNewKey(payload)),
   [OPERATION.createVersion]: (session, payload) =>

@@ -253,7 +253,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       await token.createKey(newKey('list-a'), signal);
       await token.createKey(newKey('list-B'), signal);
 
-      const names = (await token.listKeys(signal)).map((key) => key.name);
+      const names = (await token.listKeys(undefined, signal)).keys.map((key) => key.name);
 
       expect(names.filter((name) => name.startsWith('list-'))).toEqual([
         'list-B',
@@ -261,6 +261,49 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
         'list-b',
       ]);
       expect(names).toEqual([...new Set(names)].sort());
+    });
+
+    test('lists what has changed since a listing, or else everything', async () => {
+      await token.createKey(newKey('since-old'), signal);
+      const before = await token.listKeys(undefined, signal);
+      const made = await token.createKey(newKey('since-new'), signal);
+
+      const readAgain = ['since-old', 'since-never'];
+      const after = await token.listKeys({ listing: before.id, readAgain }, signal);
+
+      expect(before.isWhole).toBe(true);
+      expect(before.gone).toEqual([]);
+      const names = after.keys.map(({ name }) => name);
+      expect(names).toEqual(expect.arrayContaining(['since-new', 'since-old']));
+      expect(names).not.toContain('since-never');
+      expect(after.keys).toContainEqual(made);
+      const known = new Set(before.keys.map(({ name }) => name));
+      if (after.isWhole) expect(names).toEqual(expect.arrayContaining([...known]));
+      else expect(names.filter((name) => known.has(name))).toEqual(['since-old']);
+    });
+
+    test('lists everything to who names a listing that it does not know', async () => {
+      await token.createKey(newKey('since-unknown'), signal);
+      const { keys } = await token.listKeys(undefined, signal);
+
+      const known = { listing: 'never', readAgain: [] };
+      const listed = await token.listKeys(known, signal);
+
+      expect(listed).toMatchObject({ isWhole: true, keys, gone: [] });
+    });
+
+    test('lists to several at the same time', async () => {
+      const { keys, id } = await token.listKeys(undefined, signal);
+      const known = { listing: id, readAgain: [] };
+
+      const lists = await Promise.all(
+        [undefined, known, undefined].map((asked) => token.listKeys(asked, signal)),
+      );
+
+      for (const listed of lists) {
+        if (listed.isWhole) expect(listed.keys).toEqual(keys);
+        else expect(listed).toMatchObject({ keys: [], gone: [] });
+      }
     });
 
     test('makes nothing when a creation with the same tag is repeated', async () => {
@@ -428,7 +471,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
     });
 
     test('tells what it is, what it can do and who uses it, and keeps its keys', async () => {
-      const before = await token.listKeys(signal);
+      const { keys: before } = await token.listKeys(undefined, signal);
 
       const info = await token.info(signal);
 
@@ -448,7 +491,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
         expect(sessions).toBeGreaterThan(0);
         expect(warmth).toEqual({ warm: expect.any(Boolean), why: expect.any(String) });
       }
-      expect(await token.listKeys(signal)).toEqual(before);
+      expect((await token.listKeys(undefined, signal)).keys).toEqual(before);
     });
 
     test('passes its probe', async () => {

@@ -14,7 +14,7 @@ import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts
 import type { TokenInfo } from '../../src/domain/token-info.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
-import type { NewKey, SignedData, Token } from '../../src/service/ports.ts';
+import type { KnownKeys, ListedKeys, NewKey, SignedData, Token } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
 
 interface StoredKey {
@@ -142,8 +142,9 @@ export class FakeToken implements Token {
     return this.#run('findKey', signal, () => this.#keys().find((key) => key.name === name));
   }
 
-  listKeys(signal: Cancellation): Promise<readonly Key[]> {
-    return this.#run('listKeys', signal, () => this.#keys());
+  listKeys(_known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
+    const whole = { id: 'listing', isWhole: true, gone: [] };
+    return this.#run('listKeys', signal, () => ({ ...whole, keys: this.#keys() }));
   }
 
   createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
