@@ -1,19 +1,20 @@
 import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
-import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
+import type { Key, VersionRef } from '../domain/key.ts';
 import type { TokenFacts } from '../domain/token-info.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, toSigildError } from './ck-rv.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
-import { type KeyObject, KeyObjects } from './key-objects.ts';
+import type { KeyObjects } from './key-objects.ts';
 import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
 import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { readTokenFacts } from './token-facts.ts';
 import { TokenLost } from './token-lost.ts';
+import { type FoundObjects, keysOf, TokenObjects } from './token-objects.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 
 export interface TokenSessionOptions {
@@ -44,7 +45,7 @@ const MEMORY_PAUSE_MS = 20;
  */
 export class TokenSession {
   readonly #slot: Slot;
-  readonly #objects: KeyObjects;
+  readonly #objects: TokenObjects;
   readonly #canary: Canary;
   readonly #locations: KeyLocations;
   readonly #keys: LoadedKeys;
@@ -52,11 +53,11 @@ export class TokenSession {
 
   constructor({ slot, adopt, canaryMac, locations, warmKeys }: TokenSessionOptions) {
     this.#slot = slot;
-    this.#objects = new KeyObjects(adopt);
+    this.#objects = new TokenObjects(adopt);
     this.#canary = new Canary(canaryMac);
     this.#locations = locations;
     this.#keys = new LoadedKeys({
-      objects: this.#objects,
+      objects: this.#objects.keys,
       locations,
       warmKeys,
       assertTokenWorks: () => this.probe(),
@@ -70,12 +71,14 @@ export class TokenSession {
    * @throws {SigildError}
    */
   once<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects)));
+    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects.keys)));
   }
 
   /** As {@link once}, for what may be done twice. @throws {SigildError} */
   repeatable<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#repeatable((session) => operate(session, this.#objects)));
+    return this.#answer(what, () =>
+      this.#repeatable((session) => operate(session, this.#objects.keys)),
+    );
   }
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
@@ -85,15 +88,19 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.findKey */
   findKey(name: string): Key | undefined {
-    const find = (session: Session) => this.#objects.named(session, name);
-    return groupByName(this.#search(`looking for key ${name}`, find))[0];
+    return keysOf(this.find(name))[0];
+  }
+
+  /** All that stands under a name. @throws {SigildError} as Token.findKey */
+  find(name: string): FoundObjects {
+    return this.#search(`looking for key ${name}`, (session) => this.#objects.named(session, name));
   }
 
   /** @throws {SigildError} as Token.listKeys */
   listKeys(): Key[] {
-    const versions = this.#search('listing keys', (session) => this.#objects.all(session));
+    const found = this.#search('listing keys', (session) => this.#objects.all(session));
     this.#locations.complete();
-    return groupByName(versions);
+    return keysOf(found);
   }
 
   /** The next use of a version looks at the key itself, and makes a new copy of it. */
@@ -158,12 +165,12 @@ export class TokenSession {
     return this.#session;
   }
 
-  #search(what: string, find: (session: Session) => readonly KeyObject[]): KeyVersion[] {
+  #search(what: string, find: (session: Session) => FoundObjects): FoundObjects {
     return this.#answer(what, () => {
       const found = this.#repeatable(find);
-      this.#locations.take(found);
-      if (found.length === 0) this.probe();
-      return found.map((object) => object.version);
+      this.#locations.take(found.keys);
+      if (found.keys.length === 0) this.probe();
+      return found;
     });
   }
 
