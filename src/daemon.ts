@@ -124,6 +124,12 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
         'several objects on the token claim one version of a key; it is refused',
       );
     },
+    onUnreadable: ({ name }, records) =>
+      log.warn(
+        { key: name, records },
+        'data objects on the token say that they are records of a key but cannot be understood; ' +
+          'a newer sigild may have written them; they are ignored',
+      ),
   });
   const shared = {
     token,

@@ -1,5 +1,14 @@
 import type { Algorithm } from './algorithm.ts';
 import { fieldInvalid, SigildError } from './errors.ts';
+import {
+  countingRecord,
+  DEFAULT_SETTINGS,
+  type KeySettings,
+  type Stamp,
+  type StampedRecord,
+  settingsRecordOf,
+  subjectName,
+} from './key-record.ts';
 import { type KeyState, maySign, mayVerify, nextStates } from './key-state.ts';
 
 /** What the token reports of a version; undefined where it does not report the attribute. */
@@ -40,6 +49,11 @@ export interface Key {
   readonly name: string;
   /** At least one, newest first. Two with one version number are a conflict: see {@link versionOf}. */
   readonly versions: readonly KeyVersion[];
+  readonly settings: KeySettings;
+  /** Of records under its name that do not count, or do not yet; absent when there are none. */
+  readonly leftovers?: readonly Stamp[];
+  /** How many objects say that they are records of it but cannot be understood; absent for none. */
+  readonly unreadableRecords?: number;
 }
 
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -60,17 +74,42 @@ export function parseKeyName(name: string, field: string): string {
   );
 }
 
-/** Groups versions by name and sorts each group newest first; keys come in byte order of their names. */
-export function groupByName(versions: readonly KeyVersion[]): Key[] {
-  const groups = new Map<string, KeyVersion[]>();
-  for (const version of versions) {
-    const group = groups.get(version.key);
-    if (group) group.push(version);
-    else groups.set(version.key, [version]);
-  }
-  return [...groups]
+/**
+ * Makes keys of what stands on the token: groups versions by name and sorts each group newest first;
+ * keys come in byte order of their names. Records alone make no key.
+ */
+export function groupByName(
+  versions: readonly KeyVersion[],
+  records: readonly StampedRecord[] = [],
+): Key[] {
+  const copies = groupBy(records, ({ record }) => record.key);
+  return [...groupBy(versions, ({ key }) => key)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, group]) => ({ name, versions: group.sort((a, b) => b.version - a.version) }));
+    .map(([name, group]) => keyOf(name, group, copies.get(name) ?? []));
+}
+
+function keyOf(name: string, versions: KeyVersion[], copies: readonly StampedRecord[]): Key {
+  versions.sort((a, b) => b.version - a.version);
+  if (copies.length === 0) return { name, versions, settings: DEFAULT_SETTINGS };
+  const counting = [...groupBy(copies, ({ record }) => subjectName(record)).values()]
+    .map(countingRecord)
+    .filter((record) => record !== undefined);
+  const own = settingsRecordOf(versions, counting);
+  const settings = own?.record.kind === 'settings' ? own.record.settings : DEFAULT_SETTINGS;
+  const leftovers = copies
+    .filter((copy) => copy !== own && !(copy.record.kind === 'version' && counting.includes(copy)))
+    .map(({ stamp }) => stamp);
+  return { name, versions, settings, ...(leftovers.length > 0 && { leftovers }) };
+}
+
+function groupBy<Item>(items: readonly Item[], nameOf: (item: Item) => string) {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const group = groups.get(nameOf(item));
+    if (group) group.push(item);
+    else groups.set(nameOf(item), [item]);
+  }
+  return groups;
 }
 
 /** The highest ACTIVE version: the one that signs when a request names none. */

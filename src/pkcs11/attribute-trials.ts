@@ -111,7 +111,7 @@ function attempt(trial: Trial, value: boolean | Buffer, onSession: OnSession): F
 }
 
 /** Whether the call failed for a reason that has nothing to do with what was asked for. */
-function isLoss({ verdict: { next } }: CryptokiError): boolean {
+export function isLoss({ verdict: { next } }: CryptokiError): boolean {
   return next === 'retry' || next === 'replace-host' || next === 'wrong-pin';
 }
 

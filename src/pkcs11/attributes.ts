@@ -113,6 +113,17 @@ function isUnreported(error: unknown): boolean {
   );
 }
 
+/** @returns undefined where the object that is read has gone */
+export function ifPresent<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const gone = error instanceof CryptokiError && error.rv === pkcs11js.CKR_OBJECT_HANDLE_INVALID;
+    if (gone) return undefined;
+    throw error;
+  }
+}
+
 /** How many handles one C_FindObjects asks for. */
 const FIND_BATCH = 256;
 

@@ -1,12 +1,22 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
+import { changeRecord, type RecordStore } from '../service/change-record.ts';
+import { createWithSettings } from '../service/create-with-settings.ts';
 import { KeyLister } from '../service/key-lister.ts';
-import type { KnownKeys, ListedKeys, NewKey, SignedData, Token } from '../service/ports.ts';
+import type {
+  KnownKeys,
+  ListedKeys,
+  NewKey,
+  RecordChange,
+  SignedData,
+  Token,
+} from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
 import { KeyChanges } from './key-changes.ts';
 import type { TokenSession } from './token-session.ts';
@@ -40,15 +50,20 @@ export class InProcessToken implements Token {
 
   async createKey(key: NewKey, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
-    const { key: created, made } = this.#changes.createKey(key);
-    if (!made) return created;
-    return settleCreation(this.#creation(key));
+    const make = async () => {
+      const { key: created, made } = this.#changes.createKey(key);
+      if (made) return await settleCreation(this.#creation(key));
+      return this.#session.findKey(key.name) ?? created;
+    };
+    const find = async () => this.#session.findKey(key.name);
+    return createWithSettings(key, { store: this.#records(key.name), find, make });
   }
 
   async createVersion(key: NewKey, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
     const { key: created, made } = this.#changes.createVersion(key);
-    return made ? settleVersion(this.#creation(key)) : created;
+    if (made) return settleVersion(this.#creation(key));
+    return this.#session.findKey(key.name) ?? created;
   }
 
   async setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
@@ -57,6 +72,20 @@ export class InProcessToken implements Token {
     const key = this.#session.findKey(version.key);
     if (key) return key;
     throw new SigildError('KEY_NOT_FOUND', `key ${version.key} is no longer on the token`);
+  }
+
+  async changeRecord(
+    subject: RecordSubject,
+    change: RecordChange,
+    signal: Cancellation,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    await changeRecord(this.#records(subject.key), subject, change);
+  }
+
+  async removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
+    signal.throwIfAborted();
+    this.#changes.removeRecords(key, stamps);
   }
 
   async sign(
@@ -86,6 +115,14 @@ export class InProcessToken implements Token {
   async probe(signal: Cancellation): Promise<void> {
     signal.throwIfAborted();
     this.#session.probe();
+  }
+
+  #records(key: string): RecordStore {
+    return {
+      find: async () => this.#session.find(key).records.copies,
+      create: async (copy) => this.#changes.createRecord(copy),
+      remove: async (stamps) => this.#changes.removeRecords(key, stamps),
+    };
   }
 
   #creation({ name, id: bytes }: NewKey): Creation {

@@ -1,9 +1,11 @@
 import { SigildError } from '../domain/errors.ts';
 import type { VersionRef } from '../domain/key.ts';
+import type { Stamp, StampedRecord } from '../domain/key-record.ts';
 import { type KeyState, usageOf } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { type Creation, createKey, createVersion, destroyVersion } from './key-creation.ts';
 import { setUsage } from './key-usage.ts';
+import { createRecord, RecordObjects } from './record-objects.ts';
 import type { TokenSession } from './token-session.ts';
 
 /** What changes keys on the token, over one session. Other sessions go on with what they know. */
@@ -45,6 +47,20 @@ export class KeyChanges {
     this.#session.forgetVersion(ref);
     this.#session.once(`destroying a version of key ${ref.key}`, (session, objects) =>
       destroyVersion(session, objects, ref),
+    );
+  }
+
+  /** Puts one more copy of a record there: see service/change-record.ts. @throws {SigildError} */
+  createRecord(copy: StampedRecord): void {
+    this.#session.repeatable(`writing a record of key ${copy.record.key}`, (session) =>
+      createRecord(session, copy),
+    );
+  }
+
+  /** Removes copies of records; it makes no difference whether they were there. @throws {SigildError} */
+  removeRecords(key: string, stamps: readonly Stamp[]): void {
+    this.#session.repeatable(`removing records of key ${key}`, (session) =>
+      new RecordObjects().remove(session, key, stamps),
     );
   }
 }

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { groupByName, type Key } from '../domain/key.ts';
+import type { Key } from '../domain/key.ts';
 import type { ListingPiece, ListingRequest } from '../service/key-lister.ts';
 import type { KnownKeys } from '../service/ports.ts';
 import type { KeyLocations } from './key-locations.ts';
-import { distinctKeys, type KeyObject, type KeyObjects } from './key-objects.ts';
 import { ObjectMemory } from './object-memory.ts';
 import type { Session } from './session.ts';
+import { type FoundObject, keysOf, type TokenObjects } from './token-objects.ts';
 
 export interface KeyListingOptions {
-  readonly objects: Pick<KeyObjects, 'handles' | 'handlesNamed' | 'readPresent'>;
+  readonly objects: Pick<TokenObjects, 'handles' | 'handlesNamed' | 'readPresent' | 'together'>;
   readonly locations: Pick<KeyLocations, 'take' | 'complete'>;
   /** Throws unless the token works: only then it is believed to hold no keys. */
   readonly assertTokenWorks: () => void;
@@ -112,12 +112,12 @@ export class KeyListing {
     let told: Told = { keys: [], gone: [] };
     let items = 0;
     for (const name of [...changed].sort()) {
-      const found = distinctKeys(session, this.#memory.named(name));
-      locations.take(found);
-      const [key] = groupByName(found.map(({ version }) => version));
+      const found = objects.together(session, this.#memory.named(name));
+      locations.take(found.keys);
+      const [key] = keysOf(found);
       if (key) told.keys.push(key);
       else told.gone.push(name);
-      items += 1 + found.length;
+      items += 1 + found.keys.length;
       if (items < PIECE_ITEMS) continue;
       yield told;
       told = { keys: [], gone: [] };
@@ -134,9 +134,9 @@ export class KeyListing {
   }
 }
 
-function newMemory(): ObjectMemory<KeyObject> {
+function newMemory(): ObjectMemory<FoundObject> {
   return new ObjectMemory({
-    nameOf: ({ version }) => version.key,
-    isUnsettled: ({ version }) => version.state === 'SUSPENDED',
+    nameOf: ({ name }) => name,
+    isUnsettled: ({ key }) => key?.version.state === 'SUSPENDED',
   });
 }

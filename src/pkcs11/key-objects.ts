@@ -7,8 +7,13 @@ import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import { decodeVersionId, VERSION_ID_BYTES } from '../domain/version-id.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
-import { AttributeReader, type Attributes, findObjects, type Handle } from './attributes.ts';
-import { CryptokiError } from './ck-rv.ts';
+import {
+  AttributeReader,
+  type Attributes,
+  findObjects,
+  type Handle,
+  ifPresent,
+} from './attributes.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { algorithmsOf, type KeyShape, MECHANISMS, suits } from './mechanisms.ts';
 import type { Session } from './session.ts';
@@ -137,17 +142,6 @@ export class KeyObjects {
     if (keyType !== pkcs11js.CKK_AES) return { keyType, valueBytes: undefined };
     const length = this.#reader.read(session, handle, [pkcs11js.CKA_VALUE_LEN]);
     return { keyType, valueBytes: length.number(pkcs11js.CKA_VALUE_LEN) };
-  }
-}
-
-/** @returns undefined where the object that is read has gone */
-function ifPresent<Result>(read: () => Result): Result | undefined {
-  try {
-    return read();
-  } catch (error) {
-    const gone = error instanceof CryptokiError && error.rv === pkcs11js.CKR_OBJECT_HANDLE_INVALID;
-    if (gone) return undefined;
-    throw error;
   }
 }
 

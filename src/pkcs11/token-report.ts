@@ -1,11 +1,12 @@
 import pkcs11js from 'pkcs11js';
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
-import type { AttributeSupport } from '../domain/token-info.ts';
-import { tryAttributes } from './attribute-trials.ts';
+import type { AttributeSupport, RecordSupport } from '../domain/token-info.ts';
+import { type OnSession, tryAttributes } from './attribute-trials.ts';
 import { Canary } from './canary.ts';
 import { ck } from './ck-rv.ts';
 import { login, logout } from './login.ts';
 import { MECHANISMS, missingMechanism } from './mechanisms.ts';
+import { tryRecords } from './record-trial.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { versionText } from './token-facts.ts';
 import { type FoundToken, isInitialized } from './token-selection.ts';
@@ -70,6 +71,8 @@ export interface TokenMeasurements {
   readonly warmKeys: WarmKeysReport;
   /** Absent without a login. */
   readonly attributes: readonly AttributeSupport[] | undefined;
+  /** Absent without a login. */
+  readonly records: RecordSupport | undefined;
 }
 
 /**
@@ -150,9 +153,11 @@ export function measureToken({ slot }: FoundToken, pin: string): TokenMeasuremen
   const canary = new Canary(undefined);
   const mac = canary.sign(keeper);
   const { warm, why } = mac ? decideWarmth('auto', keeper, canary, mac) : NO_CANARY;
-  const attributes = tryAttributes((work) => onSessionOf(slot, work));
+  const onSession: OnSession = (work) => onSessionOf(slot, work);
+  const attributes = tryAttributes(onSession);
+  const records = tryRecords(onSession);
   logout(keeper);
-  return { warmKeys: { inUse: warm, why }, attributes };
+  return { warmKeys: { inUse: warm, why }, attributes, records };
 }
 
 function onSessionOf<Result>(slot: Slot, work: (session: Session) => Result): Result {

@@ -1,6 +1,6 @@
 import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
-import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
+import type { Key, VersionRef } from '../domain/key.ts';
 import type { TokenFacts } from '../domain/token-info.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
 import type { ListingPiece, ListingRequest } from '../service/key-lister.ts';
@@ -9,13 +9,14 @@ import { CryptokiError, toSigildError } from './ck-rv.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import { KeyListing } from './key-listing.ts';
 import type { KeyLocations } from './key-locations.ts';
-import { KeyObjects } from './key-objects.ts';
+import type { KeyObjects } from './key-objects.ts';
 import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
 import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { readTokenFacts } from './token-facts.ts';
 import { TokenLost } from './token-lost.ts';
+import { type FoundObjects, keysOf, TokenObjects } from './token-objects.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 
 export interface TokenSessionOptions {
@@ -46,7 +47,7 @@ const MEMORY_PAUSE_MS = 20;
  */
 export class TokenSession {
   readonly #slot: Slot;
-  readonly #objects: KeyObjects;
+  readonly #objects: TokenObjects;
   readonly #canary: Canary;
   readonly #locations: KeyLocations;
   readonly #keys: LoadedKeys;
@@ -55,12 +56,12 @@ export class TokenSession {
 
   constructor({ slot, adopt, canaryMac, locations, warmKeys }: TokenSessionOptions) {
     this.#slot = slot;
-    this.#objects = new KeyObjects(adopt);
+    this.#objects = new TokenObjects(adopt);
     this.#canary = new Canary(canaryMac);
     this.#locations = locations;
-    const shared = { objects: this.#objects, locations, assertTokenWorks: () => this.probe() };
-    this.#keys = new LoadedKeys({ ...shared, warmKeys });
-    this.#listing = new KeyListing(shared);
+    const shared = { locations, assertTokenWorks: () => this.probe() };
+    this.#keys = new LoadedKeys({ ...shared, objects: this.#objects.keys, warmKeys });
+    this.#listing = new KeyListing({ ...shared, objects: this.#objects });
   }
 
   /**
@@ -70,12 +71,14 @@ export class TokenSession {
    * @throws {SigildError}
    */
   once<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects)));
+    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects.keys)));
   }
 
   /** As {@link once}, for what may be done twice. @throws {SigildError} */
   repeatable<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#repeatable((session) => operate(session, this.#objects)));
+    return this.#answer(what, () =>
+      this.#repeatable((session) => operate(session, this.#objects.keys)),
+    );
   }
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
@@ -85,17 +88,24 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.findKey */
   findKey(name: string): Key | undefined {
+    return keysOf(this.find(name))[0];
+  }
+
+  /** All that stands under a name. @throws {SigildError} as Token.findKey */
+  find(name: string): FoundObjects {
     return this.#answer(`looking for key ${name}`, () => {
       const found = this.#repeatable((session) => this.#objects.named(session, name));
-      this.#locations.take(found);
-      if (found.length === 0) this.probe();
-      return groupByName(found.map(({ version }) => version))[0];
+      this.#locations.take(found.keys);
+      if (found.keys.length === 0) this.probe();
+      return found;
     });
   }
 
   /** The next piece of a listing. @throws {SigildError} as Token.listKeys */
   listKeys(request: ListingRequest): ListingPiece {
-    return this.repeatable('listing keys', (session) => this.#listing.next(session, request));
+    return this.#answer('listing keys', () =>
+      this.#repeatable((session) => this.#listing.next(session, request)),
+    );
   }
 
   /** The next use of a version looks at the key itself, and makes a new copy of it. */

@@ -72,6 +72,7 @@ export function encodeTokenInfo({
   algorithms,
   attributes,
   hosts,
+  records: { kept, found },
   ...token
 }: TokenInfo): WireTokenInfo {
   return {
@@ -86,6 +87,7 @@ export function encodeTokenInfo({
       ...(enforced !== undefined && { enforced }),
       found,
     })),
+    records: { ...(kept !== undefined && { kept }), found },
     hosts: hosts.map(({ sessions, warmth }) => ({
       sessions,
       warmKeys: warmth.warm,

@@ -11,6 +11,8 @@ export interface KeyCatalogOptions {
   readonly lookupTimeoutMs: number;
   /** Told once for each look that finds two objects claiming one version of a key. */
   readonly onAmbiguous: (key: Key, versions: readonly number[]) => void;
+  /** Told once of a key with records that cannot be understood, until their number changes. */
+  readonly onUnreadable?: (key: Key, records: number) => void;
   /** Milliseconds that never go back, whatever becomes of the wall clock. */
   readonly now?: () => number;
 }
@@ -44,6 +46,7 @@ export class KeyCatalog {
   readonly #token: KeyCatalogOptions['token'];
   readonly #lookupTimeoutMs: number;
   readonly #onAmbiguous: KeyCatalogOptions['onAmbiguous'];
+  readonly #onUnreadable: KeyCatalogOptions['onUnreadable'];
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
   readonly #lookups = new Map<string, Promise<Key | undefined>>();
@@ -58,10 +61,11 @@ export class KeyCatalog {
   /** Names whose entries have changed since the last listing began, and not by one. */
   readonly #elsewhere = new Set<string>();
 
-  constructor({ token, lookupTimeoutMs, onAmbiguous, now }: KeyCatalogOptions) {
+  constructor({ token, lookupTimeoutMs, onAmbiguous, onUnreadable, now }: KeyCatalogOptions) {
     this.#token = token;
     this.#lookupTimeoutMs = lookupTimeoutMs;
     this.#onAmbiguous = onAmbiguous;
+    this.#onUnreadable = onUnreadable;
     this.#now = now ?? (() => performance.now());
   }
 
@@ -208,6 +212,8 @@ export class KeyCatalog {
     if (!key) return undefined;
     const twice = ambiguousVersions(key);
     if (twice.length > 0) this.#onAmbiguous(key, twice);
+    const unreadable = key.unreadableRecords ?? 0;
+    if (unreadable > (known?.key.unreadableRecords ?? 0)) this.#onUnreadable?.(key, unreadable);
     this.#entries.set(name, { key, readAtMs });
     return key;
   }

@@ -1,6 +1,7 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { KeyRecord, KeySettings, RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 
@@ -10,7 +11,17 @@ export interface NewKey {
   readonly algorithm: Algorithm;
   /** The version's id, chosen before the token is asked: see domain/version-id.ts. */
   readonly id: Uint8Array;
+  /** Of the key that begins with this version; absent for the default ones. */
+  readonly settings?: KeySettings | undefined;
 }
+
+/**
+ * What becomes of a record, of which undefined is given when there is none yet. It may be asked
+ * several times, also of what it has made itself, and may throw a SigildError.
+ *
+ * @returns undefined to leave everything as it is
+ */
+export type RecordChange = (current: KeyRecord | undefined) => KeyRecord | undefined;
 
 /** A message and what is said to be its MAC, of any length. */
 export interface SignedData {
@@ -65,7 +76,9 @@ export interface Token {
   /**
    * Generates a key and proves its attributes by reading them back.
    *
-   * A repeated call with an id that differs in its time alone makes nothing.
+   * A repeated call with an id that differs in its time alone makes nothing, and changes no settings.
+   *
+   * Settings other than the default ones are there before the key is.
    *
    * @returns the key as it stands on the token now
    * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
@@ -92,6 +105,22 @@ export interface Token {
    * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS, TOKEN_REFUSED
    */
   setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key>;
+
+  /**
+   * Replaces a record, on top of what other processes have made of it: where one of them has come
+   * first, the change is asked again what becomes of theirs.
+   *
+   * @throws {SigildError} TOKEN_REFUSED when the token keeps no records, TOKEN_FULL; what the change
+   *   throws
+   */
+  changeRecord(subject: RecordSubject, change: RecordChange, signal: Cancellation): Promise<void>;
+
+  /**
+   * Removes copies of records of a key, whether or not they count.
+   *
+   * @param key its name
+   */
+  removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void>;
 
   /**
    * Makes the MACs of a batch in one trip to the token.

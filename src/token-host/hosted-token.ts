@@ -2,10 +2,18 @@ import { ALGORITHMS } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
 import { KeyLister, type ListingPiece, type ListingRequest } from '../service/key-lister.ts';
-import type { KnownKeys, ListedKeys, NewKey, SignedData, Token } from '../service/ports.ts';
+import type {
+  KnownKeys,
+  ListedKeys,
+  NewKey,
+  RecordChange,
+  SignedData,
+  Token,
+} from '../service/ports.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
@@ -74,6 +82,8 @@ export class HostedToken implements Token {
       writer: this.#writer,
       dispatcher: this.#dispatcher,
       findKey: (name, signal) => this.findKey(name, signal),
+      findRecords: async (name, signal) =>
+        decodeJson(await this.#scan(encodeJson(OPERATION.findRecords, name), signal)),
       callTimeoutMs: options.callTimeoutMs,
       scanLimitMs: this.#scanLimitMs(),
     });
@@ -118,6 +128,14 @@ export class HostedToken implements Token {
 
   setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
     return this.#changes.setVersionState(version, state, signal);
+  }
+
+  changeRecord(subject: RecordSubject, change: RecordChange, signal: Cancellation): Promise<void> {
+    return this.#changes.changeRecord(subject, change, signal);
+  }
+
+  removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
+    return this.#changes.removeRecords(key, stamps, signal);
   }
 
   async sign(

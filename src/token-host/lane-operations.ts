@@ -9,6 +9,7 @@ import {
   encodeJson,
   OPERATION,
   OUTCOME,
+  type RecordRemoval,
   type StateChange,
 } from './protocol.ts';
 
@@ -44,6 +45,13 @@ const RARE_OPERATIONS: Readonly<
   [OPERATION.setVersionState]: (session, payload) => {
     const { state, ...ref } = decodeJson<StateChange>(payload);
     new KeyChanges(session).setVersionState(ref, state);
+  },
+  [OPERATION.findRecords]: (session, payload) => session.find(decodeJson(payload)).records.copies,
+  [OPERATION.createRecord]: (session, payload) =>
+    new KeyChanges(session).createRecord(decodeJson(payload)),
+  [OPERATION.removeRecords]: (session, payload) => {
+    const { key, stamps } = decodeJson<RecordRemoval>(payload);
+    new KeyChanges(session).removeRecords(key, stamps);
   },
   [OPERATION.forgetVersion]: (session, payload) =>
     session.forgetVersion(decodeJson<VersionRef>(payload)),

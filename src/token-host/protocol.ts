@@ -1,5 +1,6 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
+import type { Stamp } from '../domain/key-record.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
@@ -17,6 +18,9 @@ export const OPERATION = {
   setVersionState: 9,
   forgetVersion: 10,
   describe: 11,
+  findRecords: 12,
+  createRecord: 13,
+  removeRecords: 14,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -67,6 +71,13 @@ export interface StateChange extends VersionRef {
 export function encodeStateChange({ key, id }: VersionRef, state: KeyState): Buffer {
   const change: StateChange = { key, id, state };
   return encodeJson(OPERATION.setVersionState, change);
+}
+
+/** What OPERATION.removeRecords carries. */
+export interface RecordRemoval {
+  /** The key's name. */
+  readonly key: string;
+  readonly stamps: readonly Stamp[];
 }
 
 interface WireError {

@@ -1,10 +1,13 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
+import type { RecordSubject, Stamp, StampedRecord } from '../domain/key-record.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
+import { changeRecord, type RecordStore } from '../service/change-record.ts';
+import { createWithSettings } from '../service/create-with-settings.ts';
 import { untilAborted, withLimit } from '../service/deadline.ts';
-import type { NewKey, Token } from '../service/ports.ts';
+import type { NewKey, RecordChange, Token } from '../service/ports.ts';
 import {
   type Creation as NewVersion,
   settleCreation,
@@ -15,10 +18,12 @@ import type { Dispatcher } from './dispatcher.ts';
 import {
   type Creation,
   decodeJson,
+  encodeJson,
   encodeNewKey,
   encodeStateChange,
   encodeVersionRef,
   OPERATION,
+  type RecordRemoval,
 } from './protocol.ts';
 import type { Writer } from './writer.ts';
 
@@ -28,6 +33,8 @@ export interface TokenChangesOptions {
   readonly dispatcher: Pick<Dispatcher, 'submitToEach'>;
   /** Sees what every other process has made. */
   readonly findKey: Token['findKey'];
+  /** Likewise, every copy of every record of a key. */
+  readonly findRecords: (key: string, signal: Cancellation) => Promise<readonly StampedRecord[]>;
   readonly callTimeoutMs: number;
   /** The same for a call that looks at the whole token. */
   readonly scanLimitMs: number;
@@ -43,6 +50,7 @@ export class TokenChanges {
   readonly #writer: TokenChangesOptions['writer'];
   readonly #dispatcher: TokenChangesOptions['dispatcher'];
   readonly #findKey: TokenChangesOptions['findKey'];
+  readonly #findRecords: TokenChangesOptions['findRecords'];
   readonly #callTimeoutMs: number;
   readonly #scanLimitMs: number;
 
@@ -50,14 +58,26 @@ export class TokenChanges {
     this.#writer = options.writer;
     this.#dispatcher = options.dispatcher;
     this.#findKey = options.findKey;
+    this.#findRecords = options.findRecords;
     this.#callTimeoutMs = options.callTimeoutMs;
     this.#scanLimitMs = options.scanLimitMs;
   }
 
   /** @throws {SigildError} as {@link Token.createKey} */
   async createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
-    const { key, made } = await this.#make(OPERATION.createKey, wanted, signal);
-    return made ? this.#settle(wanted, settleCreation) : key;
+    signal.throwIfAborted();
+    const make = async () => {
+      const { key, made } = await this.#make(OPERATION.createKey, wanted, signal);
+      if (made) return await this.#settle(wanted, settleCreation);
+      return (await this.#findKey(wanted.name, signal)) ?? key;
+    };
+    return withLimit(2 * this.#scanLimitMs, `creating key ${wanted.name}`, (limit) =>
+      createWithSettings(wanted, {
+        store: this.#records(wanted.name, limit),
+        find: () => this.#findKey(wanted.name, signal),
+        make,
+      }),
+    );
   }
 
   /** @throws {SigildError} as {@link Token.createVersion} */
@@ -74,6 +94,36 @@ export class TokenChanges {
       this.#setVersionState(ref, state, limit),
     );
     return await untilAborted(change, signal);
+  }
+
+  /** @throws {SigildError} as {@link Token.changeRecord} */
+  async changeRecord(
+    subject: RecordSubject,
+    change: RecordChange,
+    signal: Cancellation,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const what = `changing what the token keeps of key ${subject.key}`;
+    const done = withLimit(this.#scanLimitMs, what, (limit) =>
+      changeRecord(this.#records(subject.key, limit), subject, change),
+    );
+    return await untilAborted(done, signal);
+  }
+
+  /** @throws {SigildError} */
+  async removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
+    const removal: RecordRemoval = { key, stamps };
+    await this.#submit(encodeJson(OPERATION.removeRecords, removal), true, signal);
+  }
+
+  #records(key: string, signal: Cancellation): RecordStore {
+    return {
+      find: () => this.#findRecords(key, signal),
+      create: async (copy) => {
+        await this.#submit(encodeJson(OPERATION.createRecord, copy), true, signal);
+      },
+      remove: (stamps) => this.removeRecords(key, stamps, signal),
+    };
   }
 
   /** Makes a version, or finds that the host which was lost meanwhile had made it. */

@@ -3,9 +3,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
+import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import type { NewKey, Token } from '../../src/service/ports.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
+import { testRecords } from './record-contract.ts';
 
 /** A token under test, and how a test gets a key of known value onto it. */
 export interface TokenUnderTest {
@@ -342,6 +344,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
           },
           first,
         ],
+        settings: DEFAULT_SETTINGS,
       });
       expect(await token.findKey('versions', signal)).toEqual(grown);
     });
@@ -380,7 +383,11 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
         const key = await token.setVersionState(version, state, signal);
 
-        expect(key).toEqual({ name, versions: [{ ...version, state }] });
+        expect(key).toEqual({
+          name,
+          versions: [{ ...version, state }],
+          settings: DEFAULT_SETTINGS,
+        });
         expect(await token.findKey(name, signal)).toEqual(key);
         for (let use = 0; use < 8; use++) {
           expect(await outcomeOf(signOne(token, version, data, signal))).toBe(sign);
@@ -452,6 +459,8 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       }
     });
 
+    testRecords(() => token);
+
     test('says that a version which is not on the token cannot sign', async () => {
       const version = firstVersion(await token.createKey(newKey('present'), signal));
       const absent = { ...version, key: 'absent', id: 'f'.repeat(32) };
@@ -486,6 +495,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       expect(info.attributes.find(({ attribute }) => attribute === 'CKA_SIGN')?.enforced).toBe(
         true,
       );
+      expect(info.records).toEqual({ kept: true, found: expect.any(String) });
       expect(info.hosts.length).toBeGreaterThan(0);
       for (const { sessions, warmth } of info.hosts) {
         expect(sessions).toBeGreaterThan(0);

@@ -136,6 +136,7 @@ describe('token info', () => {
         { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
         { attribute: 'CKA_EXTRACTABLE', found: 'cannot be tried' },
       ],
+      records: { kept: true, found: 'kept in memory' },
       hosts: [{ sessions: 1, warmKeys: { inUse: false, why: 'it is in memory' } }],
     });
   });

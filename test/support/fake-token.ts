@@ -10,11 +10,27 @@ import {
   type VersionRef,
   versionName,
 } from '../../src/domain/key.ts';
+import {
+  isSameStamp,
+  type KeyRecord,
+  type RecordSubject,
+  type Stamp,
+  type StampedRecord,
+  subjectName,
+} from '../../src/domain/key-record.ts';
 import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
 import type { TokenInfo } from '../../src/domain/token-info.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
+import { stamped } from '../../src/service/change-record.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
-import type { KnownKeys, ListedKeys, NewKey, SignedData, Token } from '../../src/service/ports.ts';
+import type {
+  KnownKeys,
+  ListedKeys,
+  NewKey,
+  RecordChange,
+  SignedData,
+  Token,
+} from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
 
 interface StoredKey {
@@ -38,6 +54,7 @@ const FACTS = {
     { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
     { attribute: 'CKA_EXTRACTABLE', enforced: undefined, found: 'cannot be tried' },
   ],
+  records: { kept: true, found: 'kept in memory' },
 } as const satisfies Partial<TokenInfo>;
 
 /** A token in memory that makes real MACs and fails as a test tells it to. */
@@ -49,6 +66,8 @@ export class FakeToken implements Token {
     createKey: 0,
     createVersion: 0,
     setVersionState: 0,
+    changeRecord: 0,
+    removeRecords: 0,
     sign: 0,
     verify: 0,
     info: 0,
@@ -63,6 +82,9 @@ export class FakeToken implements Token {
   /** How many versions there is room for. */
   capacity = Number.POSITIVE_INFINITY;
   readonly unsupported = new Set<Algorithm>();
+  /** False: as a token without data objects. */
+  keepsRecords = true;
+  readonly #records = new Map<string, StampedRecord>();
   readonly #stored = new Map<string, StoredKey>();
   readonly #failures = new Map<Method, unknown[]>();
   #released: Promise<void> | undefined;
@@ -153,7 +175,12 @@ export class FakeToken implements Token {
       const found = this.#keys().find((key) => key.name === wanted.name);
       if (found?.versions.some((version) => isRepeated(version.id, id))) return found;
       if (found) throw failure('KEY_ALREADY_EXISTS', `key ${wanted.name} exists`);
-      return { name: wanted.name, versions: [this.#generate(wanted, id)] };
+      this.#assertSupported(wanted.algorithm);
+      const { name, settings } = wanted;
+      const version = decodeVersionId(wanted.id)?.version ?? 1;
+      if (settings) this.#writeRecord({ kind: 'settings', key: name, id, version, settings });
+      this.#generate(wanted, id);
+      return this.#present(name);
     });
   }
 
@@ -173,6 +200,22 @@ export class FakeToken implements Token {
       if (!stored) throw failure('KEY_NOT_FOUND', `key ${ref.key} is not on the token`);
       this.#store({ ...stored.version, state }, stored.value);
       return this.#present(ref.key);
+    });
+  }
+
+  changeRecord(subject: RecordSubject, change: RecordChange, signal: Cancellation): Promise<void> {
+    return this.#run('changeRecord', signal, () => {
+      const record = change(this.#records.get(subjectName(subject))?.record);
+      if (record) this.#writeRecord(record);
+    });
+  }
+
+  removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
+    return this.#run('removeRecords', signal, () => {
+      for (const [name, { record, stamp }] of this.#records) {
+        const isMeant = stamps.some((meant) => isSameStamp(meant, stamp));
+        if (record.key === key && isMeant) this.#records.delete(name);
+      }
     });
   }
 
@@ -284,6 +327,12 @@ export class FakeToken implements Token {
     );
   }
 
+  #writeRecord(record: KeyRecord): void {
+    if (!this.keepsRecords) throw failure('TOKEN_REFUSED', 'the token keeps no data objects');
+    const name = subjectName(record);
+    this.#records.set(name, stamped(record, this.#records.get(name)?.stamp));
+  }
+
   #store(version: KeyVersion, value: Buffer): KeyVersion {
     this.#stored.set(versionName(version), { version, value });
     return version;
@@ -294,7 +343,8 @@ export class FakeToken implements Token {
   }
 
   #keys(): Key[] {
-    return groupByName([...this.#stored.values()].map(({ version }) => version));
+    const versions = [...this.#stored.values()].map(({ version }) => version);
+    return groupByName(versions, [...this.#records.values()]);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
+import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 
 /** A version as the token could report it; its id is made of its number unless it is given. */
 export function keyVersion(wanted: Partial<KeyVersion> = {}): KeyVersion {
@@ -23,5 +24,5 @@ export function keyVersion(wanted: Partial<KeyVersion> = {}): KeyVersion {
 
 /** @param versions newest first */
 export function keyOf(...versions: readonly KeyVersion[]): Key {
-  return { name: versions[0]?.key ?? 'webhooks', versions };
+  return { name: versions[0]?.key ?? 'webhooks', versions, settings: DEFAULT_SETTINGS };
 }

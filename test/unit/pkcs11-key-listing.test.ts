@@ -32,8 +32,13 @@ function startListing(names: readonly string[], msPerRead = 0) {
         if (failure) throw failure;
         reads += 1;
         nowMs += msPerRead;
-        return keys.get(handle.toString('hex'));
+        const key = keys.get(handle.toString('hex'));
+        return key && { name: key.version.key, key };
       },
+      together: (_, objects) => ({
+        keys: objects.flatMap(({ key }) => key ?? []),
+        records: { copies: [], unreadable: [] },
+      }),
     },
     locations: {
       take: (found) => located.push(...found.map(({ version }) => version.key)),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
+import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 import {
   encodeKey,
   encodePage,
@@ -35,6 +36,7 @@ function version(number: number, changes: Partial<KeyVersion> = {}): KeyVersion 
 const key: Key = {
   name: 'shop',
   versions: [version(3, { state: 'SUSPENDED', algorithm: 'HMAC_SHA512' }), version(2), version(1)],
+  settings: DEFAULT_SETTINGS,
 };
 
 /** What a client reads: every field must have survived, none but the empty ones may be absent. */
@@ -94,6 +96,7 @@ describe('over the wire', () => {
           { attribute: 'CKA_EXTRACTABLE', enforced: undefined, found: 'not tried' },
         ],
         hosts: [{ sessions: 4, warmth: { warm: true, why: 'faster' } }],
+        records: { kept: undefined, found: 'not tried' },
       }),
     );
 
@@ -109,6 +112,7 @@ describe('over the wire', () => {
         { attribute: 'CKA_EXTRACTABLE', found: 'not tried' },
       ],
       hosts: [{ sessions: 4, warmKeys: true, warmKeysReason: 'faster' }],
+      records: { found: 'not tried' },
     });
   });
 
@@ -155,7 +159,7 @@ describe('over the wire', () => {
     const attributes = { ...proven, sensitive: undefined, local: undefined };
     const adopted = version(1, { createTimeMs: undefined, attributes });
 
-    const bytes = v1.Key.serialize(encodeKey({ name: 'shop', versions: [adopted] }, [adopted]));
+    const bytes = v1.Key.serialize(encodeKey({ ...key, versions: [adopted] }, [adopted]));
 
     const [wire] = v1.Key.deserialize(bytes).versions;
     expect(wire).not.toHaveProperty('createTime');
@@ -175,7 +179,7 @@ describe('over the wire', () => {
   });
 
   test('a key without an ACTIVE version has the primary version 0', () => {
-    const suspended: Key = { name: 'shop', versions: [version(1, { state: 'SUSPENDED' })] };
+    const suspended: Key = { ...key, versions: [version(1, { state: 'SUSPENDED' })] };
 
     const bytes = v1.Key.serialize(encodeKey(suspended, suspended.versions));
 
