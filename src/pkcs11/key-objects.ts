@@ -19,7 +19,14 @@ export interface KeyObject {
   readonly handle: Handle;
   readonly version: KeyVersion;
   /** Undefined for a secret key. */
-  readonly publicHalf?: { readonly handle: Handle; readonly key: CryptoKey };
+  readonly publicHalf?: PublicHalf;
+}
+
+export interface PublicHalf {
+  readonly handle: Handle;
+  readonly key: CryptoKey;
+  /** What the token says, whatever the private half may do. */
+  readonly mayVerify: boolean;
 }
 
 /** What stands on the token under one name. */

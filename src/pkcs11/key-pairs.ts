@@ -119,17 +119,22 @@ function objectOf(
   if (!publicKey) return undefined;
   const algorithm = claims(attributes, adopted).find((claimed) => suitsPair(claimed, publicKey));
   if (algorithm === undefined) return undefined;
+  const verify = publicAttributes.flag(pkcs11js.CKA_VERIFY) ?? false;
   const version = {
     key,
     algorithm,
     state: stateOf({
       sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
-      verify: publicAttributes.flag(pkcs11js.CKA_VERIFY) ?? false,
+      verify,
     }),
     ...identity(key, ckaId),
     attributes: tokenAttributes(attributes),
   };
-  return { handle, version, publicHalf: { handle: publicHandle, key: publicKey } };
+  return {
+    handle,
+    version,
+    publicHalf: { handle: publicHandle, key: publicKey, mayVerify: verify },
+  };
 }
 
 /** What the mechanisms are for that the token allows the private key, else what an adopt rule says. */

@@ -9,6 +9,7 @@ import type { Mechanism } from 'pkcs11js';
 import { type Hash, PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
 import type { Handle } from './attributes.ts';
 import { brokenResult, ck, ckActive } from './ck-rv.ts';
+import type { PublicHalf } from './key-objects.ts';
 import { verifyMac } from './mac.ts';
 import { signingMechanism } from './pair-mechanisms.ts';
 import type { Session } from './session.ts';
@@ -39,7 +40,7 @@ const NO_BYTES = Buffer.allocUnsafeSlow(1).subarray(0, 0);
 export function keyPair(
   algorithm: PairAlgorithm,
   privateHandle: Handle,
-  publicHalf: { readonly handle: Handle; readonly key: CryptoKey },
+  publicHalf: PublicHalf,
 ): KeyPair {
   return {
     algorithm,

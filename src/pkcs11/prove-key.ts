@@ -3,10 +3,10 @@ import { isPairAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { FINGERPRINT_BYTES } from '../domain/fingerprint.ts';
 import type { KeyVersion } from '../domain/key.ts';
-import { maySign, mayVerify } from '../domain/key-state.ts';
+import { maySign } from '../domain/key-state.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
 import type { DirectoryEntry } from './key-directory.ts';
-import type { KeyObject } from './key-objects.ts';
+import type { KeyObject, PublicHalf } from './key-objects.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { macKeyOf } from './mechanisms.ts';
 import { digestOf, type KeyPair, keyPair, signDigest, verifyHere } from './pair-signature.ts';
@@ -31,7 +31,7 @@ const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
 export function proveKey(session: Session, { handle, version, publicHalf }: KeyObject): ProvenKey {
   const { algorithm } = version;
   return publicHalf && isPairAlgorithm(algorithm)
-    ? provePair(session, version, keyPair(algorithm, handle, publicHalf))
+    ? provePair(session, version, publicHalf, keyPair(algorithm, handle, publicHalf))
     : proveSecret(session, version, macKeyOf(handle, algorithm));
 }
 
@@ -47,7 +47,12 @@ function proveSecret(session: Session, { state }: KeyVersion, key: MacKey): Prov
  * The public half must verify what the private one signs: so the fingerprint, which is the public
  * key's, speaks for both. A private half that may not sign is not used, so that it need not be known.
  */
-function provePair(session: Session, version: KeyVersion, pair: KeyPair): ProvenKey {
+function provePair(
+  session: Session,
+  version: KeyVersion,
+  { mayVerify }: PublicHalf,
+  pair: KeyPair,
+): ProvenKey {
   if (maySign(version.state)) {
     const signature = signDigest(session, pair, digestOf(pair, FINGERPRINT_DATA));
     if (!verifyHere(pair, FINGERPRINT_DATA, signature)) throw unequal(version);
@@ -57,7 +62,7 @@ function provePair(session: Session, version: KeyVersion, pair: KeyPair): Proven
     entry: {
       ...pair,
       kind: 'pair',
-      mayVerify: mayVerify(version.state),
+      mayVerify,
       checkedAtMs: performance.now(),
     },
     fingerprint: digest.subarray(0, FINGERPRINT_BYTES),

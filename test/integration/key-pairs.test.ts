@@ -6,7 +6,6 @@ import {
   randomBytes,
   verify,
 } from 'node:crypto';
-import pkcs11js from 'pkcs11js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   PAIR_ALGORITHM_NAMES,
@@ -15,10 +14,8 @@ import {
 } from '../../src/domain/algorithm.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import { AttributeReader, findObjects, type Handle } from '../../src/pkcs11/attributes.ts';
 import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
 import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
-import { openSession } from '../../src/pkcs11/session.ts';
 import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';

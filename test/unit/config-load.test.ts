@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PAIR_ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { PAIR_ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { load, MINIMAL, problemsOf } from '../support/config-file.ts';
 
 /** The minimal configuration with its token's label or PIN file written in another way. */
