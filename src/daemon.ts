@@ -12,6 +12,7 @@ import { AccessPolicy } from './service/access-policy.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
+import { PublicKeyService } from './service/public-key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
 import { Turns } from './service/turns.ts';
@@ -142,6 +143,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     keys: new KeyService(shared),
     lifecycle: new KeyLifecycle(shared),
+    publicKeys: new PublicKeyService(shared),
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,

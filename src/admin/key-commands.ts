@@ -31,7 +31,8 @@ const STATE_COMMANDS = [
 
 const CREATE = 'sigilctl key create webhooks --algorithm HMAC_SHA256';
 
-export function addKeyCommands(program: Command, invocation: Invocation): void {
+/** @returns the group of the commands for keys */
+export function addKeyCommands(program: Command, invocation: Invocation): Command {
   const key = addGroup(program, 'key', 'make, rotate and show keys through the daemon', [
     CREATE,
     'sigilctl key list',
@@ -44,6 +45,7 @@ export function addKeyCommands(program: Command, invocation: Invocation): void {
   addShow(key, invocation);
   addRotate(key, invocation);
   for (const command of STATE_COMMANDS) addState(key, command, invocation);
+  return key;
 }
 
 function addCreate(key: Command, invocation: Invocation): void {

@@ -1,14 +1,16 @@
 import pkcs11js from 'pkcs11js';
-import type { Algorithm } from '../domain/algorithm.ts';
+import { isPairAlgorithm, type MacAlgorithm, type PairAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import type { NewKey } from '../service/ports.ts';
 import { type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
-import type { KeyObject, KeyObjects } from './key-objects.ts';
-import { differingAttributes, macKeyTemplate } from './key-template.ts';
+import type { KeyObject, KeyObjects, NamedObjects } from './key-objects.ts';
+import { differingAttributes, KEY_PROOF, macKeyTemplate, PUBLIC_PROOF } from './key-template.ts';
 import { assertSupported, MECHANISMS } from './mechanisms.ts';
+import { PAIR_MECHANISMS } from './pair-mechanisms.ts';
+import { pairTemplates } from './pair-template.ts';
 import type { Session } from './session.ts';
 
 /** A key, and whether this call made its version. */
@@ -41,7 +43,8 @@ export function createKey(session: Session, objects: KeyObjects, wanted: NewKey)
 export function createVersion(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
   const id = Buffer.from(wanted.id);
   const number = decodeVersionId(id)?.version;
-  const existing = objects.named(session, wanted.name);
+  const { served: existing, orphans } = objects.lookAt(session, wanted.name);
+  destroyEach(session, orphans);
   if (existing.some(({ version }) => version.version === number)) {
     return { key: groupOf(existing), made: false };
   }
@@ -51,10 +54,10 @@ export function createVersion(session: Session, objects: KeyObjects, wanted: New
 /** Makes a version, whatever stands on the token. */
 function make(session: Session, objects: KeyObjects, wanted: NewKey, id: Buffer): KeyObject {
   assertSupported(session.slot, wanted.algorithm);
-  const handle = generate(session, objects, wanted, id);
-  const object = objects.read(session, handle);
+  const handles = generate(session, objects, wanted, id);
+  const object = objects.readMade(session, handles);
   if (object) return object;
-  destroy(session, handle);
+  destroyQuietly(session, handles);
   throw new SigildError('TOKEN_REFUSED', 'the token does not show the key that it made');
 }
 
@@ -71,28 +74,31 @@ function findExisting(
   name: string,
   id: Buffer,
 ): Key | undefined {
-  const handles = objects.handlesNamed(session, name);
-  if (handles.length === 0) return undefined;
-  const served = objects.readEach(session, handles);
+  const { served, isTaken, orphans } = objects.lookAt(session, name);
+  destroyEach(session, orphans);
+  if (!isTaken) return undefined;
   if (served.some((object) => sameTag(object, id))) return groupOf(served);
   throw new SigildError(
     'KEY_ALREADY_EXISTS',
     served.length > 0
       ? `key ${name} exists already`
-      : `a secret key with the label ${name} stands on the token already, which no adopt rule of ` +
+      : `a key with the label ${name} stands on the token already, which no adopt rule of ` +
           'the configuration covers',
   );
 }
 
+/** @returns the new objects' handles: of a pair first that of the private half */
 function generate(
   session: Session,
   objects: KeyObjects,
   { name, algorithm }: NewKey,
   id: Buffer,
-): Handle {
-  const template = macKeyTemplate({ label: name, id, algorithm });
+): readonly Handle[] {
+  const key = isPairAlgorithm(algorithm)
+    ? pairToMake(algorithm, name, id)
+    : secretToMake(algorithm, name, id);
   try {
-    return generateProven(session, algorithm, template);
+    return generateProven(session, key);
   } catch (error) {
     if (!refusesAllowedMechanisms(error)) throw error;
     // openCryptoki 3.8 has no CKA_ALLOWED_MECHANISMS: the key's algorithm must be found elsewhere.
@@ -104,32 +110,67 @@ function generate(
         { cause: error },
       );
     }
-    template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
-    return generateProven(session, algorithm, template);
+    for (const { template } of key.objects) template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
+    return generateProven(session, key);
   }
+}
+
+/** The objects of a key that is to be made, and how the token makes them. */
+interface KeyToMake {
+  readonly objects: readonly { readonly template: Template; readonly proof: Template }[];
+  readonly generate: (session: Session) => readonly Handle[];
+}
+
+function secretToMake(algorithm: MacAlgorithm, label: string, id: Buffer): KeyToMake {
+  const template = macKeyTemplate({ label, id, algorithm });
+  const mechanism = { mechanism: MECHANISMS[algorithm].generation.type };
+  return {
+    objects: [{ template, proof: KEY_PROOF }],
+    generate: ({ lib, handle }) => [
+      ck('C_GenerateKey', () => lib.C_GenerateKey(handle, mechanism, nativeTemplate(template))),
+    ],
+  };
+}
+
+function pairToMake(algorithm: PairAlgorithm, label: string, id: Buffer): KeyToMake {
+  const templates = pairTemplates({ label, id, algorithm });
+  const mechanism = { mechanism: PAIR_MECHANISMS[algorithm].generation.type };
+  return {
+    objects: [
+      { template: templates.private, proof: KEY_PROOF },
+      { template: templates.public, proof: PUBLIC_PROOF },
+    ],
+    generate: ({ lib, handle }) => {
+      const { privateKey, publicKey } = ck('C_GenerateKeyPair', () =>
+        lib.C_GenerateKeyPair(
+          handle,
+          mechanism,
+          nativeTemplate(templates.public),
+          nativeTemplate(templates.private),
+        ),
+      );
+      return [privateKey, publicKey];
+    },
+  };
 }
 
 function refusesAllowedMechanisms(error: unknown): boolean {
   return error instanceof CryptokiError && error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID;
 }
 
-function generateProven(session: Session, algorithm: Algorithm, template: Template): Handle {
-  const handle = ck('C_GenerateKey', () =>
-    session.lib.C_GenerateKey(
-      session.handle,
-      { mechanism: MECHANISMS[algorithm].generation.type },
-      nativeTemplate(template),
-    ),
-  );
+function generateProven(session: Session, { objects, generate }: KeyToMake): readonly Handle[] {
+  const handles = generate(session);
   try {
-    const differing = differingAttributes(session, handle, template);
-    if (differing.length === 0) return handle;
+    const differing = objects.flatMap(({ template, proof }, index) =>
+      differingAttributes(session, handles[index] as Handle, template, proof),
+    );
+    if (differing.length === 0) return handles;
     throw new SigildError(
       'TOKEN_REFUSED',
       `the token made the key with another ${differing.join(', ')} than asked for; it was destroyed`,
     );
   } catch (error) {
-    destroy(session, handle);
+    destroyQuietly(session, handles);
     throw error;
   }
 }
@@ -139,19 +180,37 @@ function sameTag({ version }: KeyObject, id: Buffer): boolean {
   return version.version === 1 && version.createTimeMs !== undefined && version.id.endsWith(tag);
 }
 
-/** Destroys every object that is this version. @throws {CryptokiError} */
+/** Destroys every object that is this version, the private half of a pair first. @throws {CryptokiError} */
 export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): void {
-  for (const { handle, version } of objects.named(session, ref.key)) {
-    if (version.id !== ref.id) continue;
-    ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
-  }
+  const named = objects.lookAt(session, ref.key);
+  destroyEach(session, objectsOf(named, ref));
+  destroyEach(session, named.orphans);
+}
+
+function objectsOf({ served, publicHalves }: NamedObjects, ref: VersionRef): readonly Handle[] {
+  const keys = served.filter(({ version }) => version.id === ref.id);
+  // One whose private half has been destroyed is no version any more.
+  if (keys.length === 0) return publicHalves.filter(({ id }) => id === ref.id).map(handleOf);
+  return keys.flatMap(({ handle, publicHalf }) =>
+    publicHalf ? [handle, publicHalf.handle] : [handle],
+  );
+}
+
+function handleOf({ handle }: { readonly handle: Handle }): Handle {
+  return handle;
+}
+
+function destroyEach({ lib, handle }: Session, objects: readonly Handle[]): void {
+  for (const object of objects) ck('C_DestroyObject', () => lib.C_DestroyObject(handle, object));
 }
 
 /** Does its best: the reason for which the key has to go is what the caller must hear. */
-function destroy({ lib, handle }: Session, object: Handle): void {
-  try {
-    lib.C_DestroyObject(handle, object);
-  } catch {
-    // A token that has gone keeps the object; the next CreateKey with the same request id finds it.
+function destroyQuietly({ lib, handle }: Session, objects: readonly Handle[]): void {
+  for (const object of objects) {
+    try {
+      lib.C_DestroyObject(handle, object);
+    } catch {
+      // A token that has gone keeps the object; the next CreateKey with the same request id finds it.
+    }
   }
 }

@@ -5,7 +5,7 @@ import type { KnownKeys } from '../service/ports.ts';
 import type { KeyLocations } from './key-locations.ts';
 import { ObjectMemory } from './object-memory.ts';
 import type { Session } from './session.ts';
-import { type FoundObject, keysOf, type TokenObjects } from './token-objects.ts';
+import { type FoundObject, keysOf, mayBeActivated, type TokenObjects } from './token-objects.ts';
 
 export interface KeyListingOptions {
   readonly objects: Pick<TokenObjects, 'handles' | 'handlesNamed' | 'readPresent' | 'together'>;
@@ -137,6 +137,6 @@ export class KeyListing {
 function newMemory(): ObjectMemory<FoundObject> {
   return new ObjectMemory({
     nameOf: ({ name }) => name,
-    isUnsettled: ({ key }) => key?.version.state === 'SUSPENDED',
+    isUnsettled: mayBeActivated,
   });
 }

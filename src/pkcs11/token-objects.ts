@@ -1,8 +1,8 @@
 import pkcs11js from 'pkcs11js';
 import { groupByName, type Key } from '../domain/key.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
-import { AttributeReader, findObjects, type Handle, ifPresent } from './attributes.ts';
-import { distinctKeys, type KeyObject, KeyObjects } from './key-objects.ts';
+import { findObjects, type Handle, ifPresent } from './attributes.ts';
+import { type KeyObject, KeyObjects, type TokenPart } from './key-objects.ts';
 import {
   type FoundRecords,
   foundRecords,
@@ -15,7 +15,8 @@ import type { Session } from './session.ts';
 export interface FoundObject {
   /** The key's name. */
   readonly name: string;
-  readonly key?: KeyObject;
+  /** A secret key, or half a pair. */
+  readonly part?: TokenPart;
   readonly record?: RecordObject;
 }
 
@@ -29,7 +30,6 @@ export interface FoundObjects {
 export class TokenObjects {
   readonly keys: KeyObjects;
   readonly #records = new RecordObjects();
-  readonly #reader = new AttributeReader();
 
   constructor(adopt: readonly AdoptRule[]) {
     this.keys = new KeyObjects(adopt);
@@ -65,30 +65,30 @@ export class TokenObjects {
 
   /** Puts what was read together, each object once. @throws {CryptokiError} */
   together(session: Session, objects: readonly FoundObject[]): FoundObjects {
-    const keys = objects.flatMap(({ key }) => key ?? []);
+    const parts = objects.flatMap(({ part }) => part ?? []);
     const records = objects.flatMap(({ record }) => record ?? []);
-    return { keys: distinctKeys(session, keys), records: foundRecords(records) };
+    return { keys: this.keys.serve(session, parts), records: foundRecords(records) };
   }
 
   #read(session: Session, handle: Handle): FoundObject | undefined {
-    const attributes = this.#reader.read(session, handle, [pkcs11js.CKA_CLASS]);
-    switch (attributes.number(pkcs11js.CKA_CLASS)) {
-      case pkcs11js.CKO_SECRET_KEY: {
-        const key = this.keys.read(session, handle);
-        return key && { name: key.version.key, key };
-      }
-      case pkcs11js.CKO_DATA: {
-        const record = this.#records.read(session, handle);
-        return record && { name: record.key, record };
-      }
-      default:
-        return undefined;
-    }
+    const part = this.keys.readPart(session, handle);
+    if (!part || 'unserved' in part) return undefined;
+    if ('version' in part) return { name: part.version.key, part };
+    if ('isPrivate' in part) return { name: part.key, part };
+    const record = this.#records.read(session, handle);
+    return record && { name: record.key, record };
   }
 }
 
 function tokenObjects(criteria: readonly (readonly [type: number, value: string])[] = []) {
   return new Map<number, boolean | string>([[pkcs11js.CKA_TOKEN, true], ...criteria]);
+}
+
+/** Whether another daemon may make more of an object at any time than it is: let a version sign. */
+export function mayBeActivated({ part }: FoundObject): boolean {
+  if (!part) return false;
+  if ('version' in part) return part.version.state === 'SUSPENDED';
+  return 'isPrivate' in part && !part.isUsable;
 }
 
 /** The keys that found objects make. */

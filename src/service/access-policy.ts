@@ -6,6 +6,7 @@ export const OPERATIONS = [
   'createKey',
   'getKey',
   'listKeys',
+  'getPublicKey',
   'rotateKey',
   'updateKeyVersion',
   'sign',
@@ -51,6 +52,12 @@ export class AccessPolicy {
     // A name that is to be created cannot be missing: the answer is the same whether it exists.
     if (sees || operation === 'createKey') throw denied(client, operation, `key ${key}`);
     throw keyNotFound(key);
+  }
+
+  /** Whether {@link authorize} would let it pass. */
+  allows(client: string, operation: KeyOperation, key: string): boolean {
+    const grants = this.#grants.get(client) ?? [];
+    return grants.some((grant) => grant.operations.includes(operation) && covers(grant, key));
   }
 
   /**

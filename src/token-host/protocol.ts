@@ -1,4 +1,5 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
+import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
 import type { Stamp } from '../domain/key-record.ts';
 import type { KeyState } from '../domain/key-state.ts';
@@ -21,6 +22,9 @@ export const OPERATION = {
   findRecords: 12,
   createRecord: 13,
   removeRecords: 14,
+  signDigests: 20,
+  verifyDigests: 21,
+  publicKeys: 22,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -78,6 +82,39 @@ export interface RecordRemoval {
   /** The key's name. */
   readonly key: string;
   readonly stamps: readonly Stamp[];
+}
+
+/** What OPERATION.publicKeys carries. */
+export function encodeVersionRefs(refs: readonly VersionRef[]): Buffer {
+  return encodeJson(
+    OPERATION.publicKeys,
+    refs.map(({ key, id }) => ({ key, id })),
+  );
+}
+
+/** The answer: each version's SubjectPublicKeyInfo, and fingerprints, in base64. */
+interface WirePublicKeys {
+  readonly keys: readonly string[];
+  readonly fingerprints: readonly { readonly id: string; readonly mac: string }[];
+}
+
+export function publicKeysAnswer({ result, fingerprints }: Proven<Buffer[]>): WirePublicKeys {
+  return {
+    keys: result.map(base64),
+    fingerprints: fingerprints.map(({ id, mac }) => ({ id, mac: base64(mac) })),
+  };
+}
+
+export function decodePublicKeys(answer: Buffer): Proven<Buffer[]> {
+  const { keys, fingerprints } = decodeJson<WirePublicKeys>(answer);
+  return {
+    result: keys.map((key) => Buffer.from(key, 'base64')),
+    fingerprints: fingerprints.map(({ id, mac }) => ({ id, mac: Buffer.from(mac, 'base64') })),
+  };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 interface WireError {

@@ -3,9 +3,12 @@ import type { CreateKeyRequest } from '../../src/generated/sigild/v1/CreateKeyRe
 import type { CreateKeyResponse__Output } from '../../src/generated/sigild/v1/CreateKeyResponse.ts';
 import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.ts';
 import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKeyResponse.ts';
+import type { GetPublicKeyRequest } from '../../src/generated/sigild/v1/GetPublicKeyRequest.ts';
+import type { GetPublicKeyResponse__Output } from '../../src/generated/sigild/v1/GetPublicKeyResponse.ts';
 import type { GetTokenInfoResponse__Output } from '../../src/generated/sigild/v1/GetTokenInfoResponse.ts';
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
+import type { ListPublicKeysResponse__Output } from '../../src/generated/sigild/v1/ListPublicKeysResponse.ts';
 import type { RotateKeyRequest } from '../../src/generated/sigild/v1/RotateKeyRequest.ts';
 import type { RotateKeyResponse__Output } from '../../src/generated/sigild/v1/RotateKeyResponse.ts';
 import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
@@ -27,6 +30,8 @@ export interface TestClient {
   listKeys(request: ListKeysRequest): Promise<ListKeysResponse__Output>;
   rotateKey(request: RotateKeyRequest): Promise<RotateKeyResponse__Output>;
   updateKeyVersion(request: UpdateKeyVersionRequest): Promise<UpdateKeyVersionResponse__Output>;
+  getPublicKey(request: GetPublicKeyRequest): Promise<GetPublicKeyResponse__Output>;
+  listPublicKeys(): Promise<ListPublicKeysResponse__Output>;
   getTokenInfo(): Promise<GetTokenInfoResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
@@ -50,6 +55,8 @@ export function connectClient(
       promise((done) => keys.rotateKey(request, { deadline: Date.now() + 20_000 }, done)),
     updateKeyVersion: (request) =>
       promise((done) => keys.updateKeyVersion(request, { deadline: Date.now() + 20_000 }, done)),
+    getPublicKey: (request) => promise((done) => keys.getPublicKey(request, options(), done)),
+    listPublicKeys: () => promise((done) => keys.listPublicKeys({}, options(), done)),
     getTokenInfo: () =>
       promise((done) => keys.getTokenInfo({}, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),

@@ -43,7 +43,7 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
+      ...['createKey', 'getKey', 'listKeys', 'getPublicKey', 'rotateKey', 'updateKeyVersion'],
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },

@@ -1,6 +1,11 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import {
+  ALGORITHM_NAMES,
+  type Algorithm,
+  isPairAlgorithm,
+  MAC_ALGORITHMS,
+} from '../../src/domain/algorithm.ts';
 import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import {
@@ -32,10 +37,12 @@ import type {
   Token,
 } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
+import { FakePair } from './fake-pair.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
-  readonly value: Buffer;
+  /** A secret key's value, or a pair. */
+  readonly value: Buffer | FakePair;
 }
 
 type Method = keyof Token;
@@ -70,6 +77,7 @@ export class FakeToken implements Token {
     removeRecords: 0,
     sign: 0,
     verify: 0,
+    publicKeys: 0,
     info: 0,
     probe: 0,
   };
@@ -223,10 +231,15 @@ export class FakeToken implements Token {
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly Uint8Array[]> {
     return this.#run('sign', signal, () => {
-      const stored = this.#usable(version, maySign);
-      return batch.map((data) => macOf(stored, data));
+      const { version: found, value } = this.#usable(version, maySign);
+      return batch.map((message) =>
+        value instanceof FakePair
+          ? value.sign(message, digests)
+          : macOf(found.algorithm, value, message),
+      );
     });
   }
 
@@ -234,14 +247,25 @@ export class FakeToken implements Token {
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     return this.#run('verify', signal, () =>
-      batch.map(({ data, mac }) =>
-        versions.find((version) => {
-          const expected = macOf(this.#usable(version, mayVerify), data);
-          return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
-        }),
+      batch.map((signed) =>
+        versions.find((version) => isSigned(this.#usable(version, mayVerify), signed, digests)),
       ),
+    );
+  }
+
+  publicKeys(
+    versions: readonly KeyVersion[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#run('publicKeys', signal, () =>
+      versions.map((version) => {
+        const { value } = this.#usable(version, mayVerify);
+        if (value instanceof FakePair) return value.spki;
+        throw new Error('a secret key has no public key');
+      }),
     );
   }
 
@@ -323,7 +347,9 @@ export class FakeToken implements Token {
         ...{ key: name, version, id: hexId, algorithm, state: 'ACTIVE' },
         ...{ createTimeMs, attributes: proven },
       },
-      randomBytes(ALGORITHMS[algorithm].keyBytes),
+      isPairAlgorithm(algorithm)
+        ? new FakePair(algorithm)
+        : randomBytes(MAC_ALGORITHMS[algorithm].keyBytes),
     );
   }
 
@@ -333,7 +359,7 @@ export class FakeToken implements Token {
     this.#records.set(name, stamped(record, this.#records.get(name)?.stamp));
   }
 
-  #store(version: KeyVersion, value: Buffer): KeyVersion {
+  #store(version: KeyVersion, value: StoredKey['value']): KeyVersion {
     this.#stored.set(versionName(version), { version, value });
     return version;
   }
@@ -353,9 +379,19 @@ function isRepeated(one: string, other: string): boolean {
   return one.slice(2 * CREATE_TIME_BYTES) === other.slice(2 * CREATE_TIME_BYTES);
 }
 
-function macOf({ version, value }: StoredKey, data: Uint8Array): Buffer {
-  if (version.algorithm.endsWith('CMAC')) return aesCmac(value, data);
-  const hash = version.algorithm.replace('HMAC_', '').replace('_', '-').toLowerCase();
+function isSigned(
+  { version, value }: StoredKey,
+  { data, mac }: SignedData,
+  digests: boolean,
+): boolean {
+  if (value instanceof FakePair) return value.isSigned(data, mac, digests);
+  const expected = macOf(version.algorithm, value, data);
+  return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
+}
+
+function macOf(algorithm: Algorithm, value: Buffer, data: Uint8Array): Buffer {
+  if (algorithm.endsWith('CMAC')) return aesCmac(value, data);
+  const hash = algorithm.replace('HMAC_', '').replace('_', '-').toLowerCase();
   return createHmac(hash, value).update(data).digest();
 }
 

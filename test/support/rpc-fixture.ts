@@ -13,6 +13,7 @@ import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-p
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
+import { PublicKeyService } from '../../src/service/public-key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
 import { Turns } from '../../src/service/turns.ts';
 import { connectClient, type TestClient } from './client.ts';
@@ -101,5 +102,6 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
     keys: new KeyService(shared),
     lifecycle: new KeyLifecycle(shared),
+    publicKeys: new PublicKeyService(shared),
   };
 }

@@ -32,11 +32,11 @@ function startListing(names: readonly string[], msPerRead = 0) {
         if (failure) throw failure;
         reads += 1;
         nowMs += msPerRead;
-        const key = keys.get(handle.toString('hex'));
-        return key && { name: key.version.key, key };
+        const part = keys.get(handle.toString('hex'));
+        return part && { name: part.version.key, part };
       },
       together: (_, objects) => ({
-        keys: objects.flatMap(({ key }) => key ?? []),
+        keys: objects.flatMap(({ part }) => (part && 'version' in part ? part : [])),
         records: { copies: [], unreadable: [] },
       }),
     },
