@@ -2,11 +2,13 @@ import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
+import type { KeySettingsService } from '../service/key-settings.ts';
 import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
   decodeRotateKeyRequest,
+  decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
 import { encodeKey, encodePage, encodeTokenInfo } from './encode.ts';
@@ -16,6 +18,7 @@ import { unary } from './unary.ts';
 export function keyHandlers(
   service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
   lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
+  settings: Pick<KeySettingsService, 'updateKey'>,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
   return {
@@ -42,6 +45,12 @@ export function keyHandlers(
     RotateKey: unary('RotateKey', environment, async (request, context) => {
       const item = decodeRotateKeyRequest(request);
       const key = await lifecycle.rotateKey(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    UpdateKey: unary('UpdateKey', environment, async (request, context) => {
+      const item = decodeUpdateKeyRequest(request);
+      const key = await settings.updateKey(context, item);
       return { key: encodeKey(key, key.versions) };
     }),
 

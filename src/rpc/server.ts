@@ -3,6 +3,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
+import type { KeySettingsService } from '../service/key-settings.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
@@ -21,6 +22,7 @@ export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
+  readonly settings: Pick<KeySettingsService, 'updateKey'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */
@@ -97,7 +99,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   );
   server.addService(
     v1.KeyService.service,
-    keyHandlers(options.keys, options.lifecycle, environment),
+    keyHandlers(options.keys, options.lifecycle, options.settings, environment),
   );
   health.addTo(server);
 

@@ -43,7 +43,7 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
+      ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKey', 'updateKeyVersion'],
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },
