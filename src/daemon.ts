@@ -14,6 +14,7 @@ import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { KeySettingsService } from './service/key-settings.ts';
+import { LeftoverRecords } from './service/leftover-records.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
 import { Turns } from './service/turns.ts';
@@ -55,7 +56,12 @@ export async function startDaemon(
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
   const { server, monitor, catalog, rotation } = buildServer(config, log, token);
-  const refreshing = refreshRegularly(catalog, config.keys.refreshIntervalMs, log);
+  const leftovers = new LeftoverRecords({
+    ...{ catalog, token },
+    onRemoved: (key, records) =>
+      log.info({ key, records }, 'records that a crash has left were removed'),
+  });
+  const refreshing = refreshRegularly(catalog, leftovers, config.keys.refreshIntervalMs, log);
   const stop = orderlyStop(
     [
       { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
@@ -196,11 +202,19 @@ function accessPolicy({ clients }: Config): AccessPolicy {
 }
 
 /** Bounds how long a change that another program makes on the token stays unseen. */
-function refreshRegularly(catalog: KeyCatalog, intervalMs: number, log: Log): NodeJS.Timeout {
+function refreshRegularly(
+  catalog: KeyCatalog,
+  leftovers: LeftoverRecords,
+  intervalMs: number,
+  log: Log,
+): NodeJS.Timeout {
   const refresh = () =>
-    catalog.refresh().catch((error: unknown) => {
-      log.debug({ err: error }, 'the keys on the token could not be listed');
-    });
+    catalog
+      .refresh()
+      .then(() => leftovers.look())
+      .catch((error: unknown) => {
+        log.debug({ err: error }, 'the keys on the token could not be listed');
+      });
   void refresh();
   return setInterval(refresh, intervalMs);
 }
