@@ -9,9 +9,12 @@ import { Health } from './rpc/health.ts';
 import { HealthMonitor } from './rpc/health-monitor.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
+import { AutomaticRotation } from './service/automatic-rotation.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
+import { KeySettingsService } from './service/key-settings.ts';
+import { LeftoverRecords } from './service/leftover-records.ts';
 import { PublicKeyService } from './service/public-key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
@@ -53,10 +56,16 @@ export async function startDaemon(
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
-  const { server, monitor, catalog } = buildServer(config, log, token);
-  const refreshing = refreshRegularly(catalog, config.keys.refreshIntervalMs, log);
+  const { server, monitor, catalog, rotation } = buildServer(config, log, token);
+  const leftovers = new LeftoverRecords({
+    ...{ catalog, token },
+    onRemoved: (key, records) =>
+      log.info({ key, records }, 'records that a crash has left were removed'),
+  });
+  const refreshing = refreshRegularly(catalog, leftovers, config.keys.refreshIntervalMs, log);
   const stop = orderlyStop(
     [
+      { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
       { name: 'health', limitMs: GRACE_MS, run: () => monitor.stop() },
       {
         name: 'drain',
@@ -78,6 +87,7 @@ export async function startDaemon(
     await monitor.start();
     const addresses: string[] = [];
     for (const listener of listeners) addresses.push(await server.listen(listener));
+    rotation.start();
     return { addresses, stop };
   } catch (error) {
     await stop();
@@ -110,6 +120,7 @@ interface Built {
   readonly server: RpcServer;
   readonly monitor: HealthMonitor;
   readonly catalog: KeyCatalog;
+  readonly rotation: AutomaticRotation;
 }
 
 function buildServer(config: Config, log: Log, token: HostedToken): Built {
@@ -137,12 +148,15 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     catalog,
     policy: accessPolicy(config),
     enabledAlgorithms: new Set(config.algorithms),
+    minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
   };
+  const lifecycle = new KeyLifecycle(shared);
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     keys: new KeyService(shared),
-    lifecycle: new KeyLifecycle(shared),
+    lifecycle,
+    settings: new KeySettingsService(shared),
     publicKeys: new PublicKeyService(shared),
     health,
     limits,
@@ -162,7 +176,20 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
       else log.warn({ err: error }, 'the canary key does not sign: NOT_SERVING');
     },
   });
-  return { server, monitor, catalog };
+  const rotation = new AutomaticRotation({
+    catalog,
+    lifecycle,
+    isServing: () => monitor.serving,
+    onRotated: ({ name, versions }) =>
+      log.info({ key: name, version: versions[0]?.version }, 'a key was rotated automatically'),
+    onFailure: (name, error) =>
+      log.warn(
+        { key: name, err: error },
+        'a key is due but cannot be rotated automatically; it is tried again until it can, is ' +
+          'rotated by hand or has no rotation period any more',
+      ),
+  });
+  return { server, monitor, catalog, rotation };
 }
 
 function accessPolicy({ clients }: Config): AccessPolicy {
@@ -177,11 +204,19 @@ function accessPolicy({ clients }: Config): AccessPolicy {
 }
 
 /** Bounds how long a change that another program makes on the token stays unseen. */
-function refreshRegularly(catalog: KeyCatalog, intervalMs: number, log: Log): NodeJS.Timeout {
+function refreshRegularly(
+  catalog: KeyCatalog,
+  leftovers: LeftoverRecords,
+  intervalMs: number,
+  log: Log,
+): NodeJS.Timeout {
   const refresh = () =>
-    catalog.refresh().catch((error: unknown) => {
-      log.debug({ err: error }, 'the keys on the token could not be listed');
-    });
+    catalog
+      .refresh()
+      .then(() => leftovers.look())
+      .catch((error: unknown) => {
+        log.debug({ err: error }, 'the keys on the token could not be listed');
+      });
   void refresh();
   return setInterval(refresh, intervalMs);
 }

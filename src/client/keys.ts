@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
+import { milliseconds, secondsAndNanos } from '../domain/duration.ts';
 import type { TokenAttributes } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { Key__Output } from '../generated/sigild/v1/Key.ts';
@@ -26,6 +27,15 @@ export interface Key {
   readonly primaryVersion: number | undefined;
   /** Newest first. */
   readonly versions: readonly KeyVersion[];
+  /** How old the newest version gets before the daemon rotates the key; undefined where it does not. */
+  readonly rotationPeriodMs: number | undefined;
+  /**
+   * When it does so. Undefined without a rotation period, and where another tool made the newest
+   * version.
+   */
+  readonly nextRotationTime: Date | undefined;
+  /** Whether any of its versions may ever be destroyed. */
+  readonly destroyable: boolean;
 }
 
 export interface KeyVersion {
@@ -41,7 +51,7 @@ export interface KeyVersion {
   readonly attributes: TokenAttributes;
 }
 
-export interface CreateKeyOptions extends CallOptions {
+interface RepeatableOptions extends CallOptions {
   /**
    * Makes the call safe to repeat: with the same one, it returns the key that the first call made.
    * 1 to 128 printable ASCII characters; a new UUID when absent.
@@ -49,7 +59,17 @@ export interface CreateKeyOptions extends CallOptions {
   readonly requestId?: string | undefined;
 }
 
-export interface RotateKeyOptions extends CreateKeyOptions {
+export interface CreateKeyOptions extends RepeatableOptions {
+  /**
+   * Has the daemon rotate the key when its newest version is as old as this: from an hour, unless its
+   * configuration says otherwise, to ten years. Absent or 0: it does not.
+   */
+  readonly rotationPeriodMs?: number | undefined;
+  /** False: none of the key's versions is ever destroyed, and that is never changed. */
+  readonly destroyable?: boolean | undefined;
+}
+
+export interface RotateKeyOptions extends RepeatableOptions {
   /** Keeps the versions before the new one ACTIVE, for signers that name a version. */
   readonly keepActive?: boolean | undefined;
 }
@@ -57,8 +77,16 @@ export interface RotateKeyOptions extends CreateKeyOptions {
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
-const { CreateKey, GetKey, GetPublicKey, ListKeys, ListPublicKeys, RotateKey, UpdateKeyVersion } =
-  v1.KeyService.service;
+const {
+  CreateKey,
+  GetKey,
+  GetPublicKey,
+  ListKeys,
+  ListPublicKeys,
+  RotateKey,
+  UpdateKey,
+  UpdateKeyVersion,
+} = v1.KeyService.service;
 
 /** Creates keys in the daemon's token, changes them and tells what stands there. */
 export class Keys {
@@ -77,8 +105,12 @@ export class Keys {
    *   TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
    */
   async create(name: string, algorithm: Algorithm, options?: CreateKeyOptions): Promise<Key> {
-    const { requestId = randomUUID() } = options ?? {};
-    const request = { key: name, algorithm, requestId };
+    const { requestId = randomUUID(), rotationPeriodMs, destroyable } = options ?? {};
+    const request = {
+      ...{ key: name, algorithm, requestId },
+      ...(rotationPeriodMs !== undefined && { rotationPeriod: secondsAndNanos(rotationPeriodMs) }),
+      ...(destroyable !== undefined && { destroyable }),
+    };
     const { key } = await this.#calls.call(CreateKey, request, this.#limits(options));
     return decodeKey(key);
   }
@@ -114,6 +146,24 @@ export class Keys {
     const { requestId = randomUUID(), keepActive = false } = options ?? {};
     const request = { key: name, keepActive, requestId };
     const { key } = await this.#calls.call(RotateKey, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Changes a key's settings.
+   *
+   * @param settings `rotationPeriodMs` as in {@link CreateKeyOptions}; 0: the daemon does not rotate
+   *   the key by itself any more
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async update(
+    name: string,
+    settings: { readonly rotationPeriodMs: number },
+    options?: CallOptions,
+  ): Promise<Key> {
+    const request = { key: name, rotationPeriod: secondsAndNanos(settings.rotationPeriodMs) };
+    const { key } = await this.#calls.call(UpdateKey, request, this.#limits(options));
     return decodeKey(key);
   }
 
@@ -172,6 +222,11 @@ function decodeKey(key: Key__Output | undefined): Key {
     algorithm: text(key.algorithm),
     primaryVersion: key.primaryVersion || undefined,
     versions: key.versions.map(decodeVersion),
+    rotationPeriodMs: key.rotationPeriod ? milliseconds(key.rotationPeriod) : undefined,
+    nextRotationTime: key.nextRotationTime
+      ? new Date(milliseconds(key.nextRotationTime))
+      : undefined,
+    destroyable: key.destroyable ?? true,
   };
 }
 
@@ -182,8 +237,7 @@ function decodeVersion(version: KeyVersion__Output): KeyVersion {
     id: version.id ?? '',
     state: text(version.state),
     algorithm: text(version.algorithm),
-    createTime:
-      createTime && new Date((createTime.seconds ?? 0) * 1_000 + (createTime.nanos ?? 0) / 1e6),
+    createTime: createTime ? new Date(milliseconds(createTime)) : undefined,
     attributes: decodeAttributes(version.attributes ?? {}),
   };
 }

@@ -21,6 +21,8 @@ export interface Config {
     readonly refreshIntervalMs: number;
     /** The limit of a search on the token, which several requests may share. */
     readonly lookupTimeoutMs: number;
+    /** The shortest rotation period that a key may be given. */
+    readonly minRotationPeriodMs: number;
   };
   readonly limits: {
     readonly maxDataBytes: number;

@@ -1,4 +1,5 @@
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
+import { MAX_ROTATION_PERIOD_MS } from '../domain/rotation.ts';
 import { OPERATIONS } from '../service/access-policy.ts';
 import { type Config, LOG_LEVELS } from './config.ts';
 import {
@@ -36,6 +37,7 @@ const settings = {
   keys: section({
     refreshIntervalMs: integer(1_000, 3_600_000).default(10_000),
     lookupTimeoutMs: integer(1_000, 300_000).default(30_000),
+    minRotationPeriodMs: integer(1_000, MAX_ROTATION_PERIOD_MS).default(3_600_000),
   }),
   limits: section({
     maxDataBytes: integer(1, 16 * MIB).default(MIB),

@@ -10,12 +10,15 @@ import type { GetKeyRequest__Output } from '../generated/sigild/v1/GetKeyRequest
 import type { ListKeysRequest__Output } from '../generated/sigild/v1/ListKeysRequest.ts';
 import type { RotateKeyRequest__Output } from '../generated/sigild/v1/RotateKeyRequest.ts';
 import type { SignRequest__Output } from '../generated/sigild/v1/SignRequest.ts';
+import type { UpdateKeyRequest__Output } from '../generated/sigild/v1/UpdateKeyRequest.ts';
 import type { UpdateKeyVersionRequest__Output } from '../generated/sigild/v1/UpdateKeyVersionRequest.ts';
 import type { VerifyRequest__Output } from '../generated/sigild/v1/VerifyRequest.ts';
 import type { RotateKeyItem, UpdateKeyVersionItem } from '../service/key-lifecycle.ts';
 import type { CreateKeyItem } from '../service/key-service.ts';
+import type { UpdateKeyItem } from '../service/key-settings.ts';
 import type { SignatureForm } from '../service/signature-form.ts';
 import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
+import { decodeDuration } from './duration.ts';
 
 const DEFAULT_PAGE_SIZE = 100;
 const MAX_PAGE_SIZE = 1_000;
@@ -78,6 +81,10 @@ export function decodeCreateKeyRequest(request: CreateKeyRequest__Output): Creat
     key: decodeKeyName(request.key),
     algorithm: decodeAlgorithm(request.algorithm),
     requestId: decodeRequestId(request.requestId),
+    settings: {
+      rotationPeriodMs: decodeDuration(request.rotationPeriod, 'rotation_period') || undefined,
+      destroyable: request.destroyable ?? true,
+    },
   };
 }
 
@@ -96,6 +103,16 @@ export function decodeRotateKeyRequest(request: RotateKeyRequest__Output): Rotat
     keepActive: request.keepActive ?? false,
     requestId: decodeRequestId(request.requestId),
   };
+}
+
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeUpdateKeyRequest(request: UpdateKeyRequest__Output): UpdateKeyItem {
+  const key = decodeKeyName(request.key);
+  const periodMs = decodeDuration(request.rotationPeriod, 'rotation_period');
+  if (periodMs === undefined) {
+    throw fieldInvalid('rotation_period', 'is required: without it there is nothing to change');
+  }
+  return { key, rotationPeriodMs: periodMs || undefined };
 }
 
 /** @throws {SigildError} FIELD_INVALID */

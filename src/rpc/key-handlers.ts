@@ -2,12 +2,14 @@ import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
+import type { KeySettingsService } from '../service/key-settings.ts';
 import type { PublicKeyService } from '../service/public-key-service.ts';
 import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
   decodeRotateKeyRequest,
+  decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
 import {
@@ -20,36 +22,48 @@ import {
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
+/** What the calls of KeyService are answered by. */
+export interface KeyServices {
+  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
+  readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
+  readonly settings: Pick<KeySettingsService, 'updateKey'>;
+  readonly publicKeys: Pick<PublicKeyService, 'getPublicKey' | 'listPublicKeys'>;
+}
+
 export function keyHandlers(
-  service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
-  lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
-  publicKeys: Pick<PublicKeyService, 'getPublicKey' | 'listPublicKeys'>,
+  { keys, lifecycle, settings, publicKeys }: KeyServices,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
   return {
     CreateKey: unary('CreateKey', environment, async (request, context) => {
       const item = decodeCreateKeyRequest(request);
-      const key = await service.createKey(context, item);
+      const key = await keys.createKey(context, item);
       return { key: encodeKey(key, key.versions) };
     }),
 
     GetKey: unary('GetKey', environment, async (request, context) => {
       const { key: name, version } = decodeGetKeyRequest(request);
       // All versions, even when one is asked for: the key's other fields speak for all of them.
-      const key = await service.getKey(context, name);
+      const key = await keys.getKey(context, name);
       const versions = version === undefined ? key.versions : [versionOf(key, version)];
       return { key: encodeKey(key, versions) };
     }),
 
     ListKeys: unary('ListKeys', environment, async (request, context) => {
       const { pageSize, after } = decodeListKeysRequest(request);
-      const page = await service.listKeys(context, pageSize, after);
+      const page = await keys.listKeys(context, pageSize, after);
       return encodePage(page);
     }),
 
     RotateKey: unary('RotateKey', environment, async (request, context) => {
       const item = decodeRotateKeyRequest(request);
       const key = await lifecycle.rotateKey(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    UpdateKey: unary('UpdateKey', environment, async (request, context) => {
+      const item = decodeUpdateKeyRequest(request);
+      const key = await settings.updateKey(context, item);
       return { key: encodeKey(key, key.versions) };
     }),
 
@@ -71,7 +85,7 @@ export function keyHandlers(
     }),
 
     GetTokenInfo: unary('GetTokenInfo', environment, async (_request, context) => {
-      const token = await service.getTokenInfo(context);
+      const token = await keys.getTokenInfo(context);
       return { token: encodeTokenInfo(token) };
     }),
   };

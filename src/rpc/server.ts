@@ -1,16 +1,13 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import type { KeyLifecycle } from '../service/key-lifecycle.ts';
-import type { KeyService } from '../service/key-service.ts';
-import type { PublicKeyService } from '../service/public-key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
 import { MAX_BATCH_BYTES } from './decode.ts';
 import { signingServiceDefinition } from './field-limit.ts';
 import type { Health } from './health.ts';
-import { keyHandlers } from './key-handlers.ts';
+import { type KeyServices, keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
 import { Pipelines } from './pipeline.ts';
 import { v1 } from './proto.ts';
@@ -18,11 +15,8 @@ import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
 import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
 
-export interface RpcServerOptions {
+export interface RpcServerOptions extends KeyServices {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
-  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
-  readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
-  readonly publicKeys: Pick<PublicKeyService, 'getPublicKey' | 'listPublicKeys'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */
@@ -97,10 +91,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     signingServiceDefinition,
     signingHandlers(options.signing, environment, pipelines),
   );
-  server.addService(
-    v1.KeyService.service,
-    keyHandlers(options.keys, options.lifecycle, options.publicKeys, environment),
-  );
+  server.addService(v1.KeyService.service, keyHandlers(options, environment));
   health.addTo(server);
 
   // TLS, where there is any, has been dealt with when a connection gets to gRPC.

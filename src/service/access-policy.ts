@@ -8,6 +8,7 @@ export const OPERATIONS = [
   'listKeys',
   'getPublicKey',
   'rotateKey',
+  'updateKey',
   'updateKeyVersion',
   'sign',
   'verify',

@@ -113,6 +113,16 @@ export class KeyCatalog {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** The known keys that the daemon rotates by itself. */
+  rotating(): readonly Key[] {
+    return this.#where(({ settings }) => settings.rotationPeriodMs !== undefined);
+  }
+
+  /** The known keys with records on the token that do not count. */
+  withLeftovers(): readonly Key[] {
+    return this.#where(({ leftovers }) => leftovers !== undefined);
+  }
+
   /**
    * Takes in what has changed on the token; whoever asks meanwhile shares the running read.
    *
@@ -137,6 +147,10 @@ export class KeyCatalog {
       this.#readingAnew = undefined;
     });
     return this.#readingAnew;
+  }
+
+  #where(condition: (key: Key) => boolean): Key[] {
+    return [...this.#entries.values()].map((entry) => entry.key).filter(condition);
   }
 
   async #list(listing: string | undefined): Promise<void> {

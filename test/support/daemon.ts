@@ -43,7 +43,15 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...['createKey', 'getKey', 'listKeys', 'getPublicKey', 'rotateKey', 'updateKeyVersion'],
+      ...[
+        'createKey',
+        'getKey',
+        'listKeys',
+        'getPublicKey',
+        'rotateKey',
+        'updateKey',
+        'updateKeyVersion',
+      ],
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },

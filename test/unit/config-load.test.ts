@@ -46,7 +46,7 @@ describe('a right configuration', () => {
         },
       ],
       clients: [{ name: 'backend', grants: [{ keys: ['*'], operations: ['sign'] }] }],
-      keys: { refreshIntervalMs: 10_000, lookupTimeoutMs: 30_000 },
+      keys: { refreshIntervalMs: 10_000, lookupTimeoutMs: 30_000, minRotationPeriodMs: 3_600_000 },
       limits: {
         maxDataBytes: 1_048_576,
         maxWaiting: 1_024,
@@ -174,7 +174,7 @@ log: { level: loud }
       'FILE:17:16: clients[0].grants[0].keys[0]: must be a pattern: 1 to 63 characters of ' +
         '[A-Za-z0-9._-], with * for any number of characters',
       'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, getKey, ' +
-        'listKeys, getPublicKey, rotateKey, updateKeyVersion, sign, verify, getTokenInfo',
+        'listKeys, getPublicKey, rotateKey, updateKey, updateKeyVersion, sign, verify, getTokenInfo',
       'FILE:19:15: log.level: must be one of silent, fatal, error, warn, info, debug, trace',
     ]);
   });

@@ -8,6 +8,7 @@ import {
   decodeListKeysRequest,
   decodeRotateKeyRequest,
   decodeSignRequest,
+  decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
   decodeVerifyRequest,
   encodePageToken,
@@ -206,7 +207,22 @@ describe('a request to create a key', () => {
 
     const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
 
-    expect(item).toEqual(request);
+    expect(item).toEqual({
+      ...request,
+      settings: { rotationPeriodMs: undefined, destroyable: true },
+    });
+  });
+
+  test.each([
+    [{ rotationPeriod: { seconds: 3_600, nanos: 500_000_000 } }, 3_600_500, true],
+    [{ rotationPeriod: { seconds: 0, nanos: 0 }, destroyable: true }, undefined, true],
+    [{ destroyable: false }, undefined, false],
+  ])('has the settings %j', (fields, rotationPeriodMs, destroyable) => {
+    const request = { key: 'shop', algorithm: 'HMAC_SHA256', ...fields } as const;
+
+    const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
+
+    expect(item.settings).toEqual({ rotationPeriodMs, destroyable });
   });
 
   test('takes an empty request_id for none', () => {
@@ -237,6 +253,32 @@ describe('a request to create a key', () => {
       expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['request_id'] });
     },
   );
+});
+
+describe('a request to change a key', () => {
+  test.each([
+    [{ seconds: 7_200 }, 7_200_000],
+    [{ seconds: 0 }, undefined],
+  ])('with the rotation period %j becomes an item', (rotationPeriod, rotationPeriodMs) => {
+    const request = overTheWire(v1.UpdateKeyRequest, { key: 'shop', rotationPeriod });
+
+    expect(decodeUpdateKeyRequest(request)).toEqual({ key: 'shop', rotationPeriodMs });
+  });
+
+  test.each([
+    ['nothing to change', {}],
+    ['a negative period', { rotationPeriod: { seconds: -1 } }],
+    ['negative nanoseconds', { rotationPeriod: { seconds: 1, nanos: -1 } }],
+    ['a part of a millisecond', { rotationPeriod: { seconds: 3_600, nanos: 1 } }],
+    ['a second of nanoseconds', { rotationPeriod: { seconds: 3_600, nanos: 1_000_000_000 } }],
+    ['more seconds than there are', { rotationPeriod: { seconds: 2 ** 60 } }],
+  ])('is refused with %s', (_, fields) => {
+    const request = overTheWire(v1.UpdateKeyRequest, { key: 'shop', ...fields });
+
+    const failure = failureOf(() => decodeUpdateKeyRequest(request));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['rotation_period'] });
+  });
 });
 
 test('a request for a key becomes its name and version', () => {
