@@ -74,6 +74,7 @@ async function startService(unixSocket: string): Promise<string[]> {
     },
     keys: { createKey: none, getKey: none, listKeys: none, getTokenInfo: none },
     lifecycle: { rotateKey: none, updateKeyVersion: none },
+    settings: { updateKey: none },
     publicKeys: { getPublicKey: none, listPublicKeys: none },
     health: new Health(),
     limits: {
