@@ -9,7 +9,9 @@ import { Health } from './rpc/health.ts';
 import { HealthMonitor } from './rpc/health-monitor.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
+import { DestructionSchedule } from './service/destruction-schedule.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
+import { KeyDestruction } from './service/key-destruction.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { SigningService } from './service/signing-service.ts';
@@ -30,6 +32,9 @@ const HOST_PROGRAM = fileURLToPath(new URL('./token-host/host-process.js', impor
 
 /** How long hosts get to log out; by then they have nothing else left to do. */
 const LOGOUT_LIMIT_MS = 2_000;
+
+/** For a destruction that has begun; what is not done by then the next start does. */
+const DESTRUCTION_LIMIT_MS = 2_000;
 
 /** How long a step of the stop may overrun its own limit before the next one starts. */
 const GRACE_MS = 1_000;
@@ -52,10 +57,11 @@ export async function startDaemon(
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
-  const { server, monitor, catalog } = buildServer(config, log, token);
+  const { server, monitor, catalog, schedule } = buildServer(config, log, token);
   const refreshing = refreshRegularly(catalog, config.keys.refreshIntervalMs, log);
   const stop = orderlyStop(
     [
+      { name: 'destruction', limitMs: DESTRUCTION_LIMIT_MS, run: () => schedule.stop() },
       { name: 'health', limitMs: GRACE_MS, run: () => monitor.stop() },
       {
         name: 'drain',
@@ -77,6 +83,7 @@ export async function startDaemon(
     await monitor.start();
     const addresses: string[] = [];
     for (const listener of listeners) addresses.push(await server.listen(listener));
+    schedule.start();
     return { addresses, stop };
   } catch (error) {
     await stop();
@@ -109,6 +116,7 @@ interface Built {
   readonly server: RpcServer;
   readonly monitor: HealthMonitor;
   readonly catalog: KeyCatalog;
+  readonly schedule: DestructionSchedule;
 }
 
 function buildServer(config: Config, log: Log, token: HostedToken): Built {
@@ -138,10 +146,24 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     enabledAlgorithms: new Set(config.algorithms),
     turns: new Turns(),
   };
+  const destruction = new KeyDestruction({
+    ...shared,
+    ...config.keys,
+    onDestroyed: ({ key, version, id }) =>
+      log.info({ key, version, id }, 'a version was destroyed, as was scheduled'),
+  });
+  const schedule = new DestructionSchedule({
+    catalog,
+    destruction,
+    intervalMs: config.keys.refreshIntervalMs,
+    onFailure: (key, error) =>
+      log.warn({ err: error, key }, 'what is due of a key could not be done; it is tried again'),
+  });
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     keys: new KeyService(shared),
     lifecycle: new KeyLifecycle(shared),
+    destruction,
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,
@@ -160,7 +182,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
       else log.warn({ err: error }, 'the canary key does not sign: NOT_SERVING');
     },
   });
-  return { server, monitor, catalog };
+  return { server, monitor, catalog, schedule };
 }
 
 function accessPolicy({ clients }: Config): AccessPolicy {

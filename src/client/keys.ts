@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { TokenAttributes } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { KeyState, UsageState } from '../domain/key-state.ts';
+import type { Timestamp__Output } from '../generated/google/protobuf/Timestamp.ts';
 import type { Key__Output } from '../generated/sigild/v1/Key.ts';
 import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
 import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
@@ -32,9 +33,11 @@ export interface KeyVersion {
   readonly createTime: Date | undefined;
   /** What the token reports of it; undefined where it does not. */
   readonly attributes: TokenAttributes;
+  /** When the version will be destroyed, or was; undefined in other states. */
+  readonly destroyTime: Date | undefined;
 }
 
-export interface CreateKeyOptions extends CallOptions {
+interface RepeatableOptions extends CallOptions {
   /**
    * Makes the call safe to repeat: with the same one, it returns the key that the first call made.
    * 1 to 128 printable ASCII characters; a new UUID when absent.
@@ -42,7 +45,17 @@ export interface CreateKeyOptions extends CallOptions {
   readonly requestId?: string | undefined;
 }
 
-export interface RotateKeyOptions extends CreateKeyOptions {
+export interface CreateKeyOptions extends RepeatableOptions {
+  /** Takes a name again of which all versions have been destroyed. */
+  readonly reuseName?: boolean | undefined;
+}
+
+export interface ScheduleDestroyOptions extends CallOptions {
+  /** How long the version can be restored; what the daemon's configuration says when absent. */
+  readonly delayMs?: number | undefined;
+}
+
+export interface RotateKeyOptions extends RepeatableOptions {
   /** Keeps the versions before the new one ACTIVE, for signers that name a version. */
   readonly keepActive?: boolean | undefined;
 }
@@ -50,7 +63,8 @@ export interface RotateKeyOptions extends CreateKeyOptions {
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
-const { CreateKey, GetKey, ListKeys, RotateKey, UpdateKeyVersion } = v1.KeyService.service;
+const { CreateKey, GetKey, ListKeys, Restore, RotateKey, ScheduleDestroy, UpdateKeyVersion } =
+  v1.KeyService.service;
 
 /** Creates keys in the daemon's token, changes them and tells what stands there. */
 export class Keys {
@@ -69,8 +83,8 @@ export class Keys {
    *   TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
    */
   async create(name: string, algorithm: Algorithm, options?: CreateKeyOptions): Promise<Key> {
-    const { requestId = randomUUID() } = options ?? {};
-    const request = { key: name, algorithm, requestId };
+    const { requestId = randomUUID(), reuseName = false } = options ?? {};
+    const request = { key: name, algorithm, requestId, reuseName };
     const { key } = await this.#calls.call(CreateKey, request, this.#limits(options));
     return decodeKey(key);
   }
@@ -120,11 +134,44 @@ export class Keys {
   async updateVersion(
     name: string,
     version: number,
-    state: KeyState,
+    state: UsageState,
     options?: CallOptions,
   ): Promise<Key> {
     const request = { key: name, version, state };
     const { key } = await this.#calls.call(UpdateKeyVersion, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Schedules the destruction of a DEACTIVATED or SUSPENDED version: from now on it neither signs nor
+   * verifies. One that is scheduled already keeps its time.
+   *
+   * @returns the key as it stands then
+   * @throws {RangeError} for a delay that is no whole number of milliseconds
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
+   *   TOKEN_REFUSED, FIELD_INVALID for a delay that the daemon does not allow, PERMISSION_DENIED
+   */
+  async scheduleDestroy(
+    name: string,
+    version: number,
+    options?: ScheduleDestroyOptions,
+  ): Promise<Key> {
+    const { delayMs } = options ?? {};
+    const delay = delayMs === undefined ? {} : { delay: durationOf(delayMs) };
+    const request = { key: name, version, ...delay };
+    const { key } = await this.#calls.call(ScheduleDestroy, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Takes a scheduled destruction back: the version is SUSPENDED then.
+   *
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
+   *   FIELD_INVALID, PERMISSION_DENIED
+   */
+  async restore(name: string, version: number, options?: CallOptions): Promise<Key> {
+    const { key } = await this.#calls.call(Restore, { key: name, version }, this.#limits(options));
     return decodeKey(key);
   }
 
@@ -144,16 +191,28 @@ function decodeKey(key: Key__Output | undefined): Key {
 }
 
 function decodeVersion(version: KeyVersion__Output): KeyVersion {
-  const { createTime } = version;
+  const { createTime, destroyTime } = version;
   return {
     version: version.version ?? 0,
     id: version.id ?? '',
     state: text(version.state),
     algorithm: text(version.algorithm),
-    createTime:
-      createTime && new Date((createTime.seconds ?? 0) * 1_000 + (createTime.nanos ?? 0) / 1e6),
+    createTime: createTime && dateOf(createTime),
     attributes: decodeAttributes(version.attributes ?? {}),
+    destroyTime: destroyTime && dateOf(destroyTime),
   };
+}
+
+function dateOf({ seconds = 0, nanos = 0 }: Timestamp__Output): Date {
+  return new Date(seconds * 1_000 + nanos / 1e6);
+}
+
+/** @throws {RangeError} */
+function durationOf(delayMs: number) {
+  if (Number.isSafeInteger(delayMs) && delayMs >= 0) {
+    return { seconds: Math.floor(delayMs / 1_000), nanos: (delayMs % 1_000) * 1e6 };
+  }
+  throw new RangeError('delayMs must be an integer that is not negative');
 }
 
 function decodeAttributes(attributes: TokenAttributes__Output): TokenAttributes {

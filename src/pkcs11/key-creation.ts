@@ -4,7 +4,7 @@ import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import type { NewKey } from '../service/ports.ts';
-import { type Handle, nativeTemplate, type Template } from './attributes.ts';
+import { type Handle, ifPresent, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { differingAttributes, macKeyTemplate } from './key-template.ts';
@@ -136,15 +136,24 @@ function generateProven(session: Session, algorithm: Algorithm, template: Templa
 
 function sameTag({ version }: KeyObject, id: Buffer): boolean {
   const tag = id.toString('hex', id.byteLength - TAG_BYTES);
-  return version.version === 1 && version.createTimeMs !== undefined && version.id.endsWith(tag);
+  return version.createTimeMs !== undefined && version.id.endsWith(tag);
 }
 
-/** Destroys every object that is this version. @throws {CryptokiError} */
-export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): void {
-  for (const { handle, version } of objects.named(session, ref.key)) {
-    if (version.id !== ref.id) continue;
-    ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
-  }
+/**
+ * Destroys every object that is this version.
+ *
+ * @returns whether there was one, which nobody else has destroyed at the same time
+ * @throws {CryptokiError}
+ */
+export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): boolean {
+  const found = objects.named(session, ref.key).filter(({ version }) => version.id === ref.id);
+  const destroyed = found.map(({ handle }) =>
+    ifPresent(() => {
+      ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
+      return true;
+    }),
+  );
+  return destroyed.some((wasThere) => wasThere);
 }
 
 /** Does its best: the reason for which the key has to go is what the caller must hear. */

@@ -1,4 +1,5 @@
 import { type Key, type KeyVersion, primaryOf, type TokenAttributes } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { BatchSignResponse } from '../generated/sigild/v1/BatchSignResponse.ts';
 import type { BatchVerifyResponse } from '../generated/sigild/v1/BatchVerifyResponse.ts';
@@ -98,6 +99,7 @@ export function encodeTokenInfo({
 
 function encodeVersion(version: KeyVersion): WireKeyVersion {
   const { id, version: number, state, algorithm, createTimeMs, attributes } = version;
+  const destroyTimeMs = hasDestroyTime(state) ? version.destruction?.destroyTimeMs : undefined;
   return {
     id,
     version: number,
@@ -105,7 +107,12 @@ function encodeVersion(version: KeyVersion): WireKeyVersion {
     algorithm,
     ...(createTimeMs !== undefined && { createTime: timestamp(createTimeMs) }),
     attributes: reported(attributes),
+    ...(destroyTimeMs !== undefined && { destroyTime: timestamp(destroyTimeMs) }),
   };
+}
+
+function hasDestroyTime(state: KeyState): boolean {
+  return state === 'DESTROY_SCHEDULED' || state === 'DESTROYED';
 }
 
 /** The attributes that the token reports; the others stay absent. */

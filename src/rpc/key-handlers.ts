@@ -1,12 +1,15 @@
 import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
+import type { KeyDestruction } from '../service/key-destruction.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
 import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
+  decodeRestoreRequest,
   decodeRotateKeyRequest,
+  decodeScheduleDestroyRequest,
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
 import { encodeKey, encodePage, encodeTokenInfo } from './encode.ts';
@@ -16,6 +19,7 @@ import { unary } from './unary.ts';
 export function keyHandlers(
   service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
   lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
+  destruction: Pick<KeyDestruction, 'scheduleDestroy' | 'restore'>,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
   return {
@@ -48,6 +52,18 @@ export function keyHandlers(
     UpdateKeyVersion: unary('UpdateKeyVersion', environment, async (request, context) => {
       const item = decodeUpdateKeyVersionRequest(request);
       const key = await lifecycle.updateKeyVersion(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    ScheduleDestroy: unary('ScheduleDestroy', environment, async (request, context) => {
+      const item = decodeScheduleDestroyRequest(request);
+      const key = await destruction.scheduleDestroy(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    Restore: unary('Restore', environment, async (request, context) => {
+      const item = decodeRestoreRequest(request);
+      const key = await destruction.restore(context, item);
       return { key: encodeKey(key, key.versions) };
     }),
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { KeyDestruction } from '../service/key-destruction.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
@@ -21,6 +22,7 @@ export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
+  readonly destruction: Pick<KeyDestruction, 'scheduleDestroy' | 'restore'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */
@@ -97,7 +99,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   );
   server.addService(
     v1.KeyService.service,
-    keyHandlers(options.keys, options.lifecycle, environment),
+    keyHandlers(options.keys, options.lifecycle, options.destruction, environment),
   );
   health.addTo(server);
 

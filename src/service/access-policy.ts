@@ -8,6 +8,8 @@ export const OPERATIONS = [
   'listKeys',
   'rotateKey',
   'updateKeyVersion',
+  'scheduleDestroy',
+  'restore',
   'sign',
   'verify',
   'getTokenInfo',

@@ -1,21 +1,23 @@
 import type { Algorithm } from '../domain/algorithm.ts';
+import { SigildError } from '../domain/errors.ts';
 import {
   assertMayBecome,
   assertUnambiguous,
+  isDestroyed,
   type Key,
   type KeyVersion,
   primaryOf,
   versionOf,
 } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
-import { untilAborted, withLimit } from './deadline.ts';
+import { changeInTurn } from './change-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { Token } from './ports.ts';
-import { requestTag } from './request-tag.ts';
+import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyLifecycleOptions {
@@ -39,11 +41,8 @@ export interface RotateKeyItem {
 export interface UpdateKeyVersionItem {
   readonly key: string;
   readonly version: number;
-  readonly state: KeyState;
+  readonly state: UsageState;
 }
-
-/** Much longer than a change takes: the token has limits of its own for each step of one. */
-const CHANGE_LIMIT_MS = 120_000;
 
 /**
  * RotateKey and UpdateKeyVersion: what becomes of a key's versions.
@@ -93,24 +92,18 @@ export class KeyLifecycle {
     return this.#inTurn(context, item.key, (begun) => this.#update(begun, item));
   }
 
-  /** Changes a key. A change that has begun is finished, also when its caller has gone. */
   #inTurn(
-    { client, signal }: RequestContext,
+    context: RequestContext,
     name: string,
     change: (context: RequestContext) => Promise<Key>,
   ): Promise<Key> {
-    const begin = () => {
-      signal.throwIfAborted();
-      return withLimit(CHANGE_LIMIT_MS, `changing key ${name}`, (limit) =>
-        change({ client, signal: limit }),
-      );
-    };
-    return untilAborted(this.#turns.take(name, begin), signal);
+    return changeInTurn(this.#turns, context, name, change);
   }
 
   async #rotate(context: RequestContext, item: RotateKeyItem): Promise<Key> {
     const before = await this.#find(context, item.key);
     assertUnambiguous(before);
+    assertNotDestroyed(before);
     const tag = requestTag(['rotate', context.client, item.key], item.requestId);
     const made = before.versions.find((version) => hasTag(version, tag));
     if (!made) return this.#replaceOlder(context, item, await this.#make(context, before, tag));
@@ -143,11 +136,12 @@ export class KeyLifecycle {
 
   async #update(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {
     const version = versionOf(await this.#find(context, item.key), item.version);
+    assertNotScheduled(version);
     assertMayBecome(version, item.state);
     return await this.#set(context, version, item.state);
   }
 
-  async #set({ signal }: RequestContext, version: KeyVersion, state: KeyState): Promise<Key> {
+  async #set({ signal }: RequestContext, version: KeyVersion, state: UsageState): Promise<Key> {
     const key = await this.#token.setVersionState(version, state, signal);
     this.#catalog.remember(key);
     return key;
@@ -161,12 +155,27 @@ export class KeyLifecycle {
   }
 }
 
+/** A name is taken again by CreateKey alone, which has to be told so. */
+function assertNotDestroyed(key: Key): void {
+  if (!isDestroyed(key)) return;
+  throw new SigildError(
+    'KEY_STATE_FORBIDS',
+    `every version of key ${key.name} is DESTROYED; CreateKey with reuse_name makes a new key`,
+  );
+}
+
+/** Restore alone takes a destruction back, whoever is granted to change states. */
+function assertNotScheduled({ key, version, state }: KeyVersion): void {
+  if (state !== 'DESTROY_SCHEDULED') return;
+  throw new SigildError(
+    'KEY_STATE_FORBIDS',
+    `version ${version} of key ${key} is DESTROY_SCHEDULED; restore it first, which leaves it ` +
+      'SUSPENDED',
+  );
+}
+
 function newestOf(key: Key): KeyVersion {
   const [newest] = key.versions;
   if (!newest) throw new Error(`key ${key.name} has no version`);
   return newest;
-}
-
-function hasTag({ id, createTimeMs }: KeyVersion, tag: Uint8Array): boolean {
-  return createTimeMs !== undefined && id.endsWith(Buffer.from(tag).toString('hex'));
 }

@@ -1,6 +1,6 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
-import { type Key, versionOf } from '../domain/key.ts';
+import { isDestroyed, type Key } from '../domain/key.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
@@ -9,7 +9,7 @@ import type { RequestContext } from './caller.ts';
 import { untilAborted } from './deadline.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { Token } from './ports.ts';
-import { requestTag } from './request-tag.ts';
+import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyServiceOptions {
@@ -27,6 +27,8 @@ export interface CreateKeyItem {
   readonly algorithm: Algorithm;
   /** undefined: a repeated call is refused. */
   readonly requestId: string | undefined;
+  /** Whether the name may have been that of a key whose versions are all DESTROYED. */
+  readonly reuseName?: boolean;
 }
 
 export interface Page {
@@ -104,19 +106,31 @@ export class KeyService {
   async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {
     const { key: name, algorithm, requestId } = item;
     context.signal.throwIfAborted();
-    const id = encodeVersionId({
-      createTimeMs: this.#now(),
-      version: 1,
-      tag: requestTag([context.client, name], requestId),
-    });
+    const version = await this.#firstVersion(context, item);
+    const tag = requestTag([context.client, name], requestId);
+    const id = encodeVersionId({ createTimeMs: this.#now(), version, tag });
     const key = await this.#token.createKey({ name, algorithm, id }, context.signal);
     this.#catalog.remember(key);
-    if (versionOf(key, 1).algorithm !== algorithm) {
+    const made = key.versions.find((candidate) => hasTag(candidate, tag));
+    if (made?.algorithm !== algorithm) {
       throw new SigildError(
         'KEY_ALREADY_EXISTS',
         `this request_id has made key ${name} with another algorithm before`,
       );
     }
     return key;
+  }
+
+  /** The number after those of all versions that there ever were. */
+  async #firstVersion({ signal }: RequestContext, item: CreateKeyItem): Promise<number> {
+    const before = await this.#catalog.find(item.key, signal, 0);
+    if (before && isDestroyed(before) && !item.reuseName) {
+      throw new SigildError(
+        'KEY_ALREADY_EXISTS',
+        `key ${item.key} existed, and every version of it is DESTROYED; set reuse_name to take its ` +
+          'name again',
+      );
+    }
+    return (before?.versions[0]?.version ?? 0) + 1;
   }
 }

@@ -6,8 +6,12 @@ import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKe
 import type { GetTokenInfoResponse__Output } from '../../src/generated/sigild/v1/GetTokenInfoResponse.ts';
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
+import type { RestoreRequest } from '../../src/generated/sigild/v1/RestoreRequest.ts';
+import type { RestoreResponse__Output } from '../../src/generated/sigild/v1/RestoreResponse.ts';
 import type { RotateKeyRequest } from '../../src/generated/sigild/v1/RotateKeyRequest.ts';
 import type { RotateKeyResponse__Output } from '../../src/generated/sigild/v1/RotateKeyResponse.ts';
+import type { ScheduleDestroyRequest } from '../../src/generated/sigild/v1/ScheduleDestroyRequest.ts';
+import type { ScheduleDestroyResponse__Output } from '../../src/generated/sigild/v1/ScheduleDestroyResponse.ts';
 import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
 import type { SignResponse__Output } from '../../src/generated/sigild/v1/SignResponse.ts';
 import type { UpdateKeyVersionRequest } from '../../src/generated/sigild/v1/UpdateKeyVersionRequest.ts';
@@ -27,6 +31,8 @@ export interface TestClient {
   listKeys(request: ListKeysRequest): Promise<ListKeysResponse__Output>;
   rotateKey(request: RotateKeyRequest): Promise<RotateKeyResponse__Output>;
   updateKeyVersion(request: UpdateKeyVersionRequest): Promise<UpdateKeyVersionResponse__Output>;
+  scheduleDestroy(request: ScheduleDestroyRequest): Promise<ScheduleDestroyResponse__Output>;
+  restore(request: RestoreRequest): Promise<RestoreResponse__Output>;
   getTokenInfo(): Promise<GetTokenInfoResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
@@ -50,6 +56,10 @@ export function connectClient(
       promise((done) => keys.rotateKey(request, { deadline: Date.now() + 20_000 }, done)),
     updateKeyVersion: (request) =>
       promise((done) => keys.updateKeyVersion(request, { deadline: Date.now() + 20_000 }, done)),
+    scheduleDestroy: (request) =>
+      promise((done) => keys.scheduleDestroy(request, { deadline: Date.now() + 20_000 }, done)),
+    restore: (request) =>
+      promise((done) => keys.restore(request, { deadline: Date.now() + 20_000 }, done)),
     getTokenInfo: () =>
       promise((done) => keys.getTokenInfo({}, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),

@@ -43,7 +43,15 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
+      ...[
+        'createKey',
+        'getKey',
+        'listKeys',
+        'rotateKey',
+        'updateKeyVersion',
+        'scheduleDestroy',
+        'restore',
+      ],
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },

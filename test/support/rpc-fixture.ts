@@ -11,6 +11,7 @@ import type { RequestRecord } from '../../src/rpc/request.ts';
 import { createRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import { KeyDestruction } from '../../src/service/key-destruction.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
@@ -101,5 +102,9 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
     keys: new KeyService(shared),
     lifecycle: new KeyLifecycle(shared),
+    destruction: new KeyDestruction({
+      ...shared,
+      ...{ destroyDelayMs: 2_592_000_000, minDestroyDelayMs: 0, onDestroyed: () => undefined },
+    }),
   };
 }

@@ -111,7 +111,17 @@ describe('the token', () => {
 
 test('nothing but the eight operations can be granted', () => {
   expect(OPERATIONS).toEqual([
-    ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion', 'sign', 'verify'],
+    ...[
+      'createKey',
+      'getKey',
+      'listKeys',
+      'rotateKey',
+      'updateKeyVersion',
+      'scheduleDestroy',
+      'restore',
+      'sign',
+      'verify',
+    ],
     'getTokenInfo',
   ]);
 });
