@@ -9,11 +9,13 @@ import { Health } from './rpc/health.ts';
 import { HealthMonitor } from './rpc/health-monitor.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
+import { AutomaticRotation } from './service/automatic-rotation.ts';
 import { DestructionSchedule } from './service/destruction-schedule.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyDestruction } from './service/key-destruction.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
+import { KeySettingsService } from './service/key-settings.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
 import { Turns } from './service/turns.ts';
@@ -57,10 +59,11 @@ export async function startDaemon(
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
-  const { server, monitor, catalog, schedule } = buildServer(config, log, token);
+  const { server, monitor, catalog, rotation, schedule } = buildServer(config, log, token);
   const refreshing = refreshRegularly(catalog, config.keys.refreshIntervalMs, log);
   const stop = orderlyStop(
     [
+      { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
       { name: 'destruction', limitMs: DESTRUCTION_LIMIT_MS, run: () => schedule.stop() },
       { name: 'health', limitMs: GRACE_MS, run: () => monitor.stop() },
       {
@@ -83,6 +86,7 @@ export async function startDaemon(
     await monitor.start();
     const addresses: string[] = [];
     for (const listener of listeners) addresses.push(await server.listen(listener));
+    rotation.start();
     schedule.start();
     return { addresses, stop };
   } catch (error) {
@@ -116,6 +120,7 @@ interface Built {
   readonly server: RpcServer;
   readonly monitor: HealthMonitor;
   readonly catalog: KeyCatalog;
+  readonly rotation: AutomaticRotation;
   readonly schedule: DestructionSchedule;
 }
 
@@ -144,6 +149,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     catalog,
     policy: accessPolicy(config),
     enabledAlgorithms: new Set(config.algorithms),
+    minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
   };
   const destruction = new KeyDestruction({
@@ -159,10 +165,12 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     onFailure: (key, error) =>
       log.warn({ err: error, key }, 'what is due of a key could not be done; it is tried again'),
   });
+  const lifecycle = new KeyLifecycle(shared);
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     keys: new KeyService(shared),
-    lifecycle: new KeyLifecycle(shared),
+    lifecycle,
+    settings: new KeySettingsService(shared),
     destruction,
     health,
     limits,
@@ -182,7 +190,20 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
       else log.warn({ err: error }, 'the canary key does not sign: NOT_SERVING');
     },
   });
-  return { server, monitor, catalog, schedule };
+  const rotation = new AutomaticRotation({
+    catalog,
+    lifecycle,
+    isServing: () => monitor.serving,
+    onRotated: ({ name, versions }) =>
+      log.info({ key: name, version: versions[0]?.version }, 'a key was rotated automatically'),
+    onFailure: (name, error) =>
+      log.warn(
+        { key: name, err: error },
+        'a key is due but cannot be rotated automatically; it is tried again until it can, is ' +
+          'rotated by hand or has no rotation period any more',
+      ),
+  });
+  return { server, monitor, catalog, rotation, schedule };
 }
 
 function accessPolicy({ clients }: Config): AccessPolicy {

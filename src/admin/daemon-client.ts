@@ -1,5 +1,6 @@
 import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Algorithm } from '../domain/algorithm.ts';
+import { secondsAndNanos } from '../domain/duration.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
 import { credentialsFor, parseAddress } from './daemon-address.ts';
@@ -77,8 +78,23 @@ export class DaemonClient {
     readonly algorithm: Algorithm;
     readonly reuseName: boolean;
     readonly requestId: string;
+    /** 0 for none. */
+    readonly rotationPeriodMs: number;
+    readonly destroyable: boolean;
   }): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.CreateKey, item);
+    const { rotationPeriodMs, ...request } = item;
+    const rotationPeriod = secondsAndNanos(rotationPeriodMs);
+    const { key } = await this.#call(KEYS.CreateKey, { ...request, rotationPeriod });
+    return keyDocument(key);
+  }
+
+  async updateKey(item: {
+    readonly key: string;
+    /** 0 for none. */
+    readonly rotationPeriodMs: number;
+  }): Promise<KeyDocument> {
+    const rotationPeriod = secondsAndNanos(item.rotationPeriodMs);
+    const { key } = await this.#call(KEYS.UpdateKey, { key: item.key, rotationPeriod });
     return keyDocument(key);
   }
 
@@ -112,7 +128,7 @@ export class DaemonClient {
     readonly delayMs: number | undefined;
   }): Promise<KeyDocument> {
     const { delayMs, ...reference } = item;
-    const delay = delayMs === undefined ? {} : { delay: { seconds: delayMs / 1_000 } };
+    const delay = delayMs === undefined ? {} : { delay: secondsAndNanos(delayMs) };
     const { key } = await this.#call(KEYS.ScheduleDestroy, { ...reference, ...delay });
     return keyDocument(key);
   }

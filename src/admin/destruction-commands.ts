@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
 import type { DestroyOptions, RestoreOptions } from './destruction-actions.ts';
-import { durationMs } from './duration.ts';
-import { addCommand, type Invocation, printing } from './invocation.ts';
+import { addCommand, duration, type Invocation, printing } from './invocation.ts';
 import { versionNumber } from './version-number.ts';
 
 /** Adds `key destroy` and `key restore`. */
@@ -27,7 +26,7 @@ function addDestroy(key: Command, invocation: Invocation): void {
       '--delay <time>',
       'how long it can be restored: days, hours, minutes or seconds, as 30d, 12h, 30m or 10s ' +
         "(default: what the daemon's configuration says)",
-      durationMs,
+      duration,
     )
     .option('--confirm <name>', "the key's name again, for the last version of a key");
   addDaemonOptions(command).action(

@@ -13,6 +13,13 @@ export interface CreateOptions extends DaemonOptions {
   readonly algorithm: Algorithm;
   readonly requestId?: string;
   readonly reuseName?: boolean;
+  readonly rotationPeriod?: number;
+  readonly indestructible?: boolean;
+}
+
+export interface UpdateOptions extends DaemonOptions {
+  /** In milliseconds; 0 for none. */
+  readonly rotationPeriod: number;
 }
 
 export interface ShowOptions extends DaemonOptions {
@@ -42,10 +49,26 @@ export async function createKey(
   name: string,
   options: CreateOptions,
 ): Promise<CommandResult> {
-  const { algorithm, reuseName = false } = options;
+  const { algorithm, rotationPeriod: rotationPeriodMs = 0, indestructible = false } = options;
+  const { reuseName = false } = options;
   return repeatable(address, options, 'the key may exist', (daemon, requestId) =>
-    daemon.createKey({ key: name, algorithm, reuseName, requestId }),
+    daemon.createKey({
+      ...{ key: name, algorithm, reuseName, requestId },
+      ...{ rotationPeriodMs, destroyable: !indestructible },
+    }),
   );
+}
+
+/** `key update` */
+export async function updateKey(
+  address: string,
+  name: string,
+  options: UpdateOptions,
+): Promise<CommandResult> {
+  const document = await withDaemon(address, options, (daemon) =>
+    daemon.updateKey({ key: name, rotationPeriodMs: options.rotationPeriod }),
+  );
+  return { document, text: keyText(document) };
 }
 
 /** `key rotate` */
@@ -76,7 +99,7 @@ export async function setState(
 /** `key list` */
 export async function listKeys(address: string, options: ListOptions): Promise<CommandResult> {
   const keys = await withDaemon(address, options, (daemon) => daemon.listKeys());
-  return { document: { keys }, text: keyListText(keys) };
+  return { document: { keys }, text: keyListText(keys, Date.now()) };
 }
 
 /** `key show` */

@@ -3,13 +3,14 @@ import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
 import { addDestructionCommands } from './destruction-commands.ts';
-import { addCommand, addGroup, type Invocation, printing } from './invocation.ts';
+import { addCommand, addGroup, duration, type Invocation, printing } from './invocation.ts';
 import type {
   CreateOptions,
   ListOptions,
   RotateOptions,
   ShowOptions,
   StateOptions,
+  UpdateOptions,
 } from './key-actions.ts';
 import { versionNumber } from './version-number.ts';
 
@@ -36,6 +37,7 @@ export function addKeyCommands(program: Command, invocation: Invocation): void {
     'sigilctl key list',
     'sigilctl key show webhooks',
     'sigilctl key rotate webhooks',
+    'sigilctl key update webhooks --rotation-period 90d',
     'sigilctl key suspend webhooks --version 2',
     'sigilctl key destroy webhooks --version 2',
   ]);
@@ -43,6 +45,7 @@ export function addKeyCommands(program: Command, invocation: Invocation): void {
   addList(key, invocation);
   addShow(key, invocation);
   addRotate(key, invocation);
+  addUpdate(key, invocation);
   for (const command of STATE_COMMANDS) addState(key, command, invocation);
   addDestructionCommands(key, invocation);
 }
@@ -52,13 +55,23 @@ function addCreate(key: Command, invocation: Invocation): void {
     key,
     'create <name>',
     'generate a key inside the token; its value never leaves it',
-    [CREATE, `${CREATE} -o json`, `${CREATE} --request-id 7d444840-9dc0-11d1-b245-5ffdce74fad2`],
+    [
+      CREATE,
+      `${CREATE} --rotation-period 90d --indestructible`,
+      `${CREATE} --request-id 7d444840-9dc0-11d1-b245-5ffdce74fad2 -o json`,
+    ],
   )
     .addOption(
       new Option('--algorithm <algorithm>', 'what the key is for')
         .choices(ALGORITHM_NAMES)
         .makeOptionMandatory(),
     )
+    .option(
+      '--rotation-period <duration>',
+      'have the daemon rotate it when its newest version is as old as this, 90d for instance',
+      duration,
+    )
+    .option('--indestructible', 'never destroy any of its versions; that cannot be changed')
     .option(
       '--request-id <id>',
       'makes the command safe to repeat: the same id, the same key (default: a fresh UUID)',
@@ -116,6 +129,23 @@ function addRotate(key: Command, invocation: Invocation): void {
     printing(invocation, async (name: string, options: RotateOptions) => {
       const { rotateKey } = await import('./key-actions.ts');
       return rotateKey(addressOf(options, invocation), name, options);
+    }),
+  );
+}
+
+function addUpdate(key: Command, invocation: Invocation): void {
+  const command = addCommand(key, 'update <name>', "change a key's settings", [
+    'sigilctl key update webhooks --rotation-period 90d',
+    'sigilctl key update webhooks --rotation-period none',
+  ]).requiredOption(
+    '--rotation-period <duration>',
+    'how old its newest version gets before the daemon rotates it, 90d for instance; or none',
+    (text) => (text === 'none' ? 0 : duration(text)),
+  );
+  addDaemonOptions(command).action(
+    printing(invocation, async (name: string, options: UpdateOptions) => {
+      const { updateKey } = await import('./key-actions.ts');
+      return updateKey(addressOf(options, invocation), name, options);
     }),
   );
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
+import { milliseconds, secondsAndNanos } from '../domain/duration.ts';
 import type { TokenAttributes } from '../domain/key.ts';
 import type { KeyState, UsageState } from '../domain/key-state.ts';
-import type { Timestamp__Output } from '../generated/google/protobuf/Timestamp.ts';
 import type { Key__Output } from '../generated/sigild/v1/Key.ts';
 import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
 import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
@@ -20,6 +20,15 @@ export interface Key {
   readonly primaryVersion: number | undefined;
   /** Newest first. */
   readonly versions: readonly KeyVersion[];
+  /** How old the newest version gets before the daemon rotates the key; undefined where it does not. */
+  readonly rotationPeriodMs: number | undefined;
+  /**
+   * When it does so. Undefined without a rotation period, and where another tool made the newest
+   * version.
+   */
+  readonly nextRotationTime: Date | undefined;
+  /** Whether any of its versions may ever be destroyed. */
+  readonly destroyable: boolean;
 }
 
 export interface KeyVersion {
@@ -48,6 +57,13 @@ interface RepeatableOptions extends CallOptions {
 export interface CreateKeyOptions extends RepeatableOptions {
   /** Takes a name again of which all versions have been destroyed. */
   readonly reuseName?: boolean | undefined;
+  /**
+   * Has the daemon rotate the key when its newest version is as old as this: from an hour, unless its
+   * configuration says otherwise, to ten years. Absent or 0: it does not.
+   */
+  readonly rotationPeriodMs?: number | undefined;
+  /** False: none of the key's versions is ever destroyed, and that is never changed. */
+  readonly destroyable?: boolean | undefined;
 }
 
 export interface ScheduleDestroyOptions extends CallOptions {
@@ -63,8 +79,16 @@ export interface RotateKeyOptions extends RepeatableOptions {
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
-const { CreateKey, GetKey, ListKeys, Restore, RotateKey, ScheduleDestroy, UpdateKeyVersion } =
-  v1.KeyService.service;
+const {
+  CreateKey,
+  GetKey,
+  ListKeys,
+  Restore,
+  RotateKey,
+  ScheduleDestroy,
+  UpdateKey,
+  UpdateKeyVersion,
+} = v1.KeyService.service;
 
 /** Creates keys in the daemon's token, changes them and tells what stands there. */
 export class Keys {
@@ -83,8 +107,13 @@ export class Keys {
    *   TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
    */
   async create(name: string, algorithm: Algorithm, options?: CreateKeyOptions): Promise<Key> {
-    const { requestId = randomUUID(), reuseName = false } = options ?? {};
-    const request = { key: name, algorithm, requestId, reuseName };
+    const { requestId = randomUUID(), rotationPeriodMs, destroyable, reuseName } = options ?? {};
+    const request = {
+      ...{ key: name, algorithm, requestId },
+      ...(rotationPeriodMs !== undefined && { rotationPeriod: secondsAndNanos(rotationPeriodMs) }),
+      ...(destroyable !== undefined && { destroyable }),
+      ...(reuseName !== undefined && { reuseName }),
+    };
     const { key } = await this.#calls.call(CreateKey, request, this.#limits(options));
     return decodeKey(key);
   }
@@ -120,6 +149,24 @@ export class Keys {
     const { requestId = randomUUID(), keepActive = false } = options ?? {};
     const request = { key: name, keepActive, requestId };
     const { key } = await this.#calls.call(RotateKey, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Changes a key's settings.
+   *
+   * @param settings `rotationPeriodMs` as in {@link CreateKeyOptions}; 0: the daemon does not rotate
+   *   the key by itself any more
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async update(
+    name: string,
+    settings: { readonly rotationPeriodMs: number },
+    options?: CallOptions,
+  ): Promise<Key> {
+    const request = { key: name, rotationPeriod: secondsAndNanos(settings.rotationPeriodMs) };
+    const { key } = await this.#calls.call(UpdateKey, request, this.#limits(options));
     return decodeKey(key);
   }
 
@@ -187,6 +234,11 @@ function decodeKey(key: Key__Output | undefined): Key {
     algorithm: text(key.algorithm),
     primaryVersion: key.primaryVersion || undefined,
     versions: key.versions.map(decodeVersion),
+    rotationPeriodMs: key.rotationPeriod ? milliseconds(key.rotationPeriod) : undefined,
+    nextRotationTime: key.nextRotationTime
+      ? new Date(milliseconds(key.nextRotationTime))
+      : undefined,
+    destroyable: key.destroyable ?? true,
   };
 }
 
@@ -197,20 +249,16 @@ function decodeVersion(version: KeyVersion__Output): KeyVersion {
     id: version.id ?? '',
     state: text(version.state),
     algorithm: text(version.algorithm),
-    createTime: createTime && dateOf(createTime),
+    createTime: createTime ? new Date(milliseconds(createTime)) : undefined,
     attributes: decodeAttributes(version.attributes ?? {}),
-    destroyTime: destroyTime && dateOf(destroyTime),
+    destroyTime: destroyTime ? new Date(milliseconds(destroyTime)) : undefined,
   };
-}
-
-function dateOf({ seconds = 0, nanos = 0 }: Timestamp__Output): Date {
-  return new Date(seconds * 1_000 + nanos / 1e6);
 }
 
 /** @throws {RangeError} */
 function durationOf(delayMs: number) {
   if (Number.isSafeInteger(delayMs) && delayMs >= 0) {
-    return { seconds: Math.floor(delayMs / 1_000), nanos: (delayMs % 1_000) * 1e6 };
+    return secondsAndNanos(delayMs);
   }
   throw new RangeError('delayMs must be an integer that is not negative');
 }

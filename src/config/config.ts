@@ -21,6 +21,8 @@ export interface Config {
     readonly refreshIntervalMs: number;
     /** The limit of a search on the token, which several requests may share. */
     readonly lookupTimeoutMs: number;
+    /** The shortest rotation period that a key may be given. */
+    readonly minRotationPeriodMs: number;
     /** Of a scheduled destruction whose request gives none. */
     readonly destroyDelayMs: number;
     /** The shortest that a request may give; not longer than the one before. */

@@ -1,5 +1,6 @@
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
 import { MAX_DESTROY_DELAY_MS } from '../domain/destroy-delay.ts';
+import { MAX_ROTATION_PERIOD_MS } from '../domain/rotation.ts';
 import { OPERATIONS } from '../service/access-policy.ts';
 import { type Config, LOG_LEVELS } from './config.ts';
 import {
@@ -39,6 +40,7 @@ const settings = {
   keys: section({
     refreshIntervalMs: integer(1_000, 3_600_000).default(10_000),
     lookupTimeoutMs: integer(1_000, 300_000).default(30_000),
+    minRotationPeriodMs: integer(1_000, MAX_ROTATION_PERIOD_MS).default(3_600_000),
     destroyDelayMs: integer(0, MAX_DESTROY_DELAY_MS).default(30 * DAY_MS),
     minDestroyDelayMs: integer(0, MAX_DESTROY_DELAY_MS).default(DAY_MS),
   }),

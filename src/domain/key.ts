@@ -44,6 +44,8 @@ export interface KeyVersion extends VersionRef {
   /** Milliseconds since 1970; undefined for a key that another tool made. */
   readonly createTimeMs: number | undefined;
   readonly attributes: TokenAttributes;
+  /** False where the token says that it may not be destroyed. */
+  readonly isDestroyable?: boolean | undefined;
   /** What the token keeps of its destruction: that it is scheduled, was taken back or is done. */
   readonly destruction?: VersionRecord | undefined;
   /**

@@ -39,6 +39,7 @@ const READ_TYPES = [
   pkcs11js.CKA_ALWAYS_SENSITIVE,
   pkcs11js.CKA_NEVER_EXTRACTABLE,
   pkcs11js.CKA_LOCAL,
+  pkcs11js.CKA_DESTROYABLE,
 ];
 
 /** Finds and reads the secret keys that sigild serves. */
@@ -111,6 +112,7 @@ export class KeyObjects {
         neverExtractable: attributes.flag(pkcs11js.CKA_NEVER_EXTRACTABLE),
         local: attributes.flag(pkcs11js.CKA_LOCAL),
       },
+      ...(attributes.flag(pkcs11js.CKA_DESTROYABLE) === false && { isDestroyable: false }),
     };
     return { handle, version };
   }

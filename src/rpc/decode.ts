@@ -12,11 +12,13 @@ import type { RestoreRequest__Output } from '../generated/sigild/v1/RestoreReque
 import type { RotateKeyRequest__Output } from '../generated/sigild/v1/RotateKeyRequest.ts';
 import type { ScheduleDestroyRequest__Output } from '../generated/sigild/v1/ScheduleDestroyRequest.ts';
 import type { SignRequest__Output } from '../generated/sigild/v1/SignRequest.ts';
+import type { UpdateKeyRequest__Output } from '../generated/sigild/v1/UpdateKeyRequest.ts';
 import type { UpdateKeyVersionRequest__Output } from '../generated/sigild/v1/UpdateKeyVersionRequest.ts';
 import type { VerifyRequest__Output } from '../generated/sigild/v1/VerifyRequest.ts';
 import type { RestoreItem, ScheduleDestroyItem } from '../service/key-destruction.ts';
 import type { RotateKeyItem, UpdateKeyVersionItem } from '../service/key-lifecycle.ts';
 import type { CreateKeyItem } from '../service/key-service.ts';
+import type { UpdateKeyItem } from '../service/key-settings.ts';
 import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
 import { decodeDuration } from './duration.ts';
 
@@ -79,6 +81,10 @@ export function decodeCreateKeyRequest(request: CreateKeyRequest__Output): Creat
     key: decodeKeyName(request.key),
     algorithm: decodeAlgorithm(request.algorithm),
     requestId: decodeRequestId(request.requestId),
+    settings: {
+      rotationPeriodMs: decodeDuration(request.rotationPeriod, 'rotation_period') || undefined,
+      destroyable: request.destroyable ?? true,
+    },
     reuseName: request.reuseName ?? false,
   };
 }
@@ -101,6 +107,16 @@ export function decodeRotateKeyRequest(request: RotateKeyRequest__Output): Rotat
 }
 
 /** @throws {SigildError} FIELD_INVALID */
+export function decodeUpdateKeyRequest(request: UpdateKeyRequest__Output): UpdateKeyItem {
+  const key = decodeKeyName(request.key);
+  const periodMs = decodeDuration(request.rotationPeriod, 'rotation_period');
+  if (periodMs === undefined) {
+    throw fieldInvalid('rotation_period', 'is required: without it there is nothing to change');
+  }
+  return { key, rotationPeriodMs: periodMs || undefined };
+}
+
+/** @throws {SigildError} FIELD_INVALID */
 export function decodeUpdateKeyVersionRequest(
   request: UpdateKeyVersionRequest__Output,
 ): UpdateKeyVersionItem {
@@ -111,10 +127,9 @@ export function decodeUpdateKeyVersionRequest(
 export function decodeScheduleDestroyRequest(
   request: ScheduleDestroyRequest__Output,
 ): ScheduleDestroyItem {
-  const { delay } = request;
   return {
     ...decodeOneVersion(request),
-    delayMs: delay ? decodeDuration(delay, 'delay') : undefined,
+    delayMs: decodeDuration(request.delay, 'delay'),
   };
 }
 

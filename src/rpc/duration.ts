@@ -1,18 +1,19 @@
+import { milliseconds, type SecondsAndNanos } from '../domain/duration.ts';
 import { fieldInvalid } from '../domain/errors.ts';
-import type { Duration__Output } from '../generated/google/protobuf/Duration.ts';
+
+const NANOS_PER_S = 1e9;
 
 /**
- * A span of time that a request gives: of none, or more.
- *
- * @returns milliseconds, of which what is left of the last one counts whole
- * @throws {SigildError} FIELD_INVALID, naming `field`
+ * @returns milliseconds; undefined where the field is absent
+ * @throws {SigildError} FIELD_INVALID
  */
 export function decodeDuration(
-  { seconds = 0, nanos = 0 }: Duration__Output,
+  duration: Partial<SecondsAndNanos> | null | undefined,
   field: string,
-): number {
-  const ms = seconds * 1_000 + Math.ceil(nanos / 1e6);
-  const isSound = seconds >= 0 && nanos >= 0 && nanos < 1e9 && Number.isSafeInteger(ms);
-  if (isSound) return ms;
-  throw fieldInvalid(field, 'must be a duration that is not negative');
+): number | undefined {
+  if (!duration) return undefined;
+  const { seconds = 0, nanos = 0 } = duration;
+  const ms = milliseconds(duration);
+  if (seconds >= 0 && nanos >= 0 && nanos < NANOS_PER_S && Number.isSafeInteger(ms)) return ms;
+  throw fieldInvalid(field, 'must be a duration of whole milliseconds, and not negative');
 }

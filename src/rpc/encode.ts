@@ -1,5 +1,7 @@
+import { secondsAndNanos } from '../domain/duration.ts';
 import { type Key, type KeyVersion, primaryOf, type TokenAttributes } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
+import { nextRotationMs } from '../domain/rotation.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { BatchSignResponse } from '../generated/sigild/v1/BatchSignResponse.ts';
 import type { BatchVerifyResponse } from '../generated/sigild/v1/BatchVerifyResponse.ts';
@@ -54,11 +56,16 @@ export function encodeVerifications(
 /** @param versions those to tell of; the key's other fields speak for all of its versions */
 export function encodeKey(key: Key, versions: readonly KeyVersion[]): WireKey {
   const newest = key.versions[0];
+  const { rotationPeriodMs, destroyable } = key.settings;
+  const rotationMs = nextRotationMs(key);
   return {
     name: key.name,
     ...(newest && { algorithm: newest.algorithm }),
     primaryVersion: primaryOf(key)?.version ?? 0,
     versions: versions.map(encodeVersion),
+    ...(rotationPeriodMs !== undefined && { rotationPeriod: secondsAndNanos(rotationPeriodMs) }),
+    ...(rotationMs !== undefined && { nextRotationTime: secondsAndNanos(rotationMs) }),
+    destroyable,
   };
 }
 
@@ -105,9 +112,9 @@ function encodeVersion(version: KeyVersion): WireKeyVersion {
     version: number,
     state,
     algorithm,
-    ...(createTimeMs !== undefined && { createTime: timestamp(createTimeMs) }),
+    ...(createTimeMs !== undefined && { createTime: secondsAndNanos(createTimeMs) }),
     attributes: reported(attributes),
-    ...(destroyTimeMs !== undefined && { destroyTime: timestamp(destroyTimeMs) }),
+    ...(destroyTimeMs !== undefined && { destroyTime: secondsAndNanos(destroyTimeMs) }),
   };
 }
 
@@ -124,8 +131,4 @@ function reported(attributes: TokenAttributes): WireTokenAttributes {
     if (value !== undefined) wire[name] = value;
   }
   return wire;
-}
-
-function timestamp(ms: number) {
-  return { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1e6 };
 }

@@ -3,6 +3,7 @@ import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { KeyDestruction } from '../service/key-destruction.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
+import type { KeySettingsService } from '../service/key-settings.ts';
 import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
@@ -10,6 +11,7 @@ import {
   decodeRestoreRequest,
   decodeRotateKeyRequest,
   decodeScheduleDestroyRequest,
+  decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
 import { encodeKey, encodePage, encodeTokenInfo } from './encode.ts';
@@ -19,6 +21,7 @@ import { unary } from './unary.ts';
 export function keyHandlers(
   service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
   lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
+  settings: Pick<KeySettingsService, 'updateKey'>,
   destruction: Pick<KeyDestruction, 'scheduleDestroy' | 'restore'>,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
@@ -46,6 +49,12 @@ export function keyHandlers(
     RotateKey: unary('RotateKey', environment, async (request, context) => {
       const item = decodeRotateKeyRequest(request);
       const key = await lifecycle.rotateKey(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    UpdateKey: unary('UpdateKey', environment, async (request, context) => {
+      const item = decodeUpdateKeyRequest(request);
+      const key = await settings.updateKey(context, item);
       return { key: encodeKey(key, key.versions) };
     }),
 

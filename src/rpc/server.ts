@@ -4,6 +4,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { KeyDestruction } from '../service/key-destruction.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
+import type { KeySettingsService } from '../service/key-settings.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
@@ -22,6 +23,7 @@ export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
+  readonly settings: Pick<KeySettingsService, 'updateKey'>;
   readonly destruction: Pick<KeyDestruction, 'scheduleDestroy' | 'restore'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
@@ -99,7 +101,13 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   );
   server.addService(
     v1.KeyService.service,
-    keyHandlers(options.keys, options.lifecycle, options.destruction, environment),
+    keyHandlers(
+      options.keys,
+      options.lifecycle,
+      options.settings,
+      options.destruction,
+      environment,
+    ),
   );
   health.addTo(server);
 

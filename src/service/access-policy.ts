@@ -7,6 +7,7 @@ export const OPERATIONS = [
   'getKey',
   'listKeys',
   'rotateKey',
+  'updateKey',
   'updateKeyVersion',
   'scheduleDestroy',
   'restore',

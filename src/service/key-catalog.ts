@@ -104,6 +104,13 @@ export class KeyCatalog {
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** The known keys that the daemon rotates by itself. */
+  rotating(): readonly Key[] {
+    return [...this.#entries.values()]
+      .map((entry) => entry.key)
+      .filter(({ settings }) => settings.rotationPeriodMs !== undefined);
+  }
+
   /**
    * Reads every key from the token; whoever asks meanwhile shares the running read.
    *

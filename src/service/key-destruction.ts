@@ -3,8 +3,9 @@ import { SigildError } from '../domain/errors.ts';
 import { assertMayBecome, type Key, type KeyVersion, versionOf } from '../domain/key.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import type { RequestContext } from './caller.ts';
-import { changeInTurn } from './change-turn.ts';
-import { destroying, isDestroyed, restoring, scheduling } from './destruction-record.ts';
+import { destroying, restoring, scheduling } from './destruction-record.ts';
+import { assertDestroyable, assertScheduled } from './destruction-rules.ts';
+import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { RecordChange, Token } from './ports.ts';
 import type { Turns } from './turns.ts';
@@ -125,6 +126,7 @@ export class KeyDestruction {
     const version = versionOf(key, item.version);
     if (delayMs === 0 && version.state === 'DESTROYED') return key;
     assertMayBecome(version, 'DESTROY_SCHEDULED');
+    assertDestroyable(key, version);
     try {
       await this.#record(context, version, scheduling(version, this.#now() + delayMs));
     } catch (error) {
@@ -211,17 +213,6 @@ export class KeyDestruction {
     if (state !== 'DESTROY_SCHEDULED' || !destruction) return false;
     return destruction.destroyTimeMs <= this.#now();
   }
-}
-
-/** @throws {SigildError} KEY_STATE_FORBIDS */
-function assertScheduled(version: KeyVersion): void {
-  if (version.state === 'DESTROY_SCHEDULED') return;
-  if (version.state === 'DESTROYED') throw isDestroyed(version);
-  throw new SigildError(
-    'KEY_STATE_FORBIDS',
-    `version ${version.version} of key ${version.key} is ${version.state}: its destruction is not ` +
-      'scheduled',
-  );
 }
 
 function isRefused(error: unknown): error is SigildError {

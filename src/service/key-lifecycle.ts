@@ -10,11 +10,13 @@ import {
   versionOf,
 } from '../domain/key.ts';
 import type { UsageState } from '../domain/key-state.ts';
+import { assertMayRotateItself } from '../domain/rotation.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
-import { changeInTurn } from './change-turn.ts';
+import { automaticTag, dueStep } from './due-rotation.ts';
+import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { Token } from './ports.ts';
 import { hasTag, requestTag } from './request-tag.ts';
@@ -43,6 +45,9 @@ export interface UpdateKeyVersionItem {
   readonly version: number;
   readonly state: UsageState;
 }
+
+/** Nobody waits for what the daemon does by itself. */
+const ITSELF: RequestContext = { client: 'sigild', signal: new AbortController().signal };
 
 /**
  * RotateKey and UpdateKeyVersion: what becomes of a key's versions.
@@ -77,7 +82,7 @@ export class KeyLifecycle {
    */
   async rotateKey(context: RequestContext, item: RotateKeyItem): Promise<Key> {
     this.#policy.authorize(context.client, 'rotateKey', item.key);
-    return this.#inTurn(context, item.key, (begun) => this.#rotate(begun, item));
+    return changeInTurn(this.#turns, context, item.key, (begun) => this.#rotate(begun, item));
   }
 
   /**
@@ -89,15 +94,27 @@ export class KeyLifecycle {
    */
   async updateKeyVersion(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {
     this.#policy.authorize(context.client, 'updateKeyVersion', item.key);
-    return this.#inTurn(context, item.key, (begun) => this.#update(begun, item));
+    return changeInTurn(this.#turns, context, item.key, (begun) => this.#update(begun, item));
   }
 
-  #inTurn(
-    context: RequestContext,
-    name: string,
-    change: (context: RequestContext) => Promise<Key>,
-  ): Promise<Key> {
-    return changeInTurn(this.#turns, context, name, change);
+  /**
+   * Rotates a key whose newest version is older than its rotation period, or finishes a rotation of
+   * this kind that another daemon has begun, as the token shows it now.
+   *
+   * @returns undefined when there was nothing to do
+   * @throws {SigildError} KEY_STATE_FORBIDS when no version is ACTIVE, and as {@link rotateKey}
+   */
+  async rotateWhenDue(name: string): Promise<Key | undefined> {
+    return changeInTurn(this.#turns, ITSELF, name, async (begun) => {
+      const before = await this.#catalog.find(name, begun.signal, 0);
+      const step = before && dueStep(before, this.#now());
+      if (!step) return undefined;
+      assertUnambiguous(before);
+      assertMayRotateItself(before);
+      const tag = automaticTag(name, newestOf(before).version + 1);
+      const key = step === 'rotate' ? await this.#make(begun, before, tag) : before;
+      return this.#replaceOlder(begun, key);
+    });
   }
 
   async #rotate(context: RequestContext, item: RotateKeyItem): Promise<Key> {
@@ -106,9 +123,10 @@ export class KeyLifecycle {
     assertNotDestroyed(before);
     const tag = requestTag(['rotate', context.client, item.key], item.requestId);
     const made = before.versions.find((version) => hasTag(version, tag));
-    if (!made) return this.#replaceOlder(context, item, await this.#make(context, before, tag));
     // The first call may have ended before it was done; what was rotated since is another call's.
-    return made === before.versions[0] ? this.#replaceOlder(context, item, before) : before;
+    if (made && made !== before.versions[0]) return before;
+    const key = made ? before : await this.#make(context, before, tag);
+    return item.keepActive ? key : this.#replaceOlder(context, key);
   }
 
   async #make(context: RequestContext, key: Key, tag: Uint8Array): Promise<Key> {
@@ -123,8 +141,7 @@ export class KeyLifecycle {
   }
 
   /** Deactivates the ACTIVE versions before the newest one, the newest of them first. */
-  async #replaceOlder(context: RequestContext, item: RotateKeyItem, key: Key): Promise<Key> {
-    if (item.keepActive) return key;
+  async #replaceOlder(context: RequestContext, key: Key): Promise<Key> {
     const newest = newestOf(key);
     const replaced = key.versions.filter(
       ({ version, state }) => version < newest.version && state === 'ACTIVE',

@@ -1,6 +1,7 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { isDestroyed, type Key } from '../domain/key.ts';
+import { DEFAULT_SETTINGS, type KeySettings } from '../domain/key-record.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
@@ -8,6 +9,7 @@ import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { untilAborted } from './deadline.ts';
 import type { KeyCatalog } from './key-catalog.ts';
+import { assertRotationPeriod } from './key-settings.ts';
 import type { Token } from './ports.ts';
 import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
@@ -17,6 +19,7 @@ export interface KeyServiceOptions {
   readonly catalog: KeyCatalog;
   readonly policy: AccessPolicy;
   readonly enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly minRotationPeriodMs: number;
   /** Shared with all else that changes keys. */
   readonly turns: Turns;
   readonly now?: () => number;
@@ -27,6 +30,7 @@ export interface CreateKeyItem {
   readonly algorithm: Algorithm;
   /** undefined: a repeated call is refused. */
   readonly requestId: string | undefined;
+  readonly settings: KeySettings;
   /** Whether the name may have been that of a key whose versions are all DESTROYED. */
   readonly reuseName?: boolean;
 }
@@ -43,6 +47,7 @@ export class KeyService {
   readonly #catalog: KeyCatalog;
   readonly #policy: AccessPolicy;
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly #minRotationPeriodMs: number;
   readonly #turns: Turns;
   readonly #now: () => number;
 
@@ -51,16 +56,19 @@ export class KeyService {
     this.#catalog = options.catalog;
     this.#policy = options.policy;
     this.#enabledAlgorithms = options.enabledAlgorithms;
+    this.#minRotationPeriodMs = options.minRotationPeriodMs;
     this.#turns = options.turns;
     this.#now = options.now ?? Date.now;
   }
 
   /**
-   * @throws {SigildError} PERMISSION_DENIED, ALGORITHM_DISABLED, and as {@link Token.createKey}
+   * @throws {SigildError} PERMISSION_DENIED, ALGORITHM_DISABLED, FIELD_INVALID, and as
+   *   {@link Token.createKey}
    */
   async createKey(context: RequestContext, item: CreateKeyItem): Promise<Key> {
     this.#policy.authorize(context.client, 'createKey', item.key);
     assertEnabled(item.algorithm, this.#enabledAlgorithms);
+    assertRotationPeriod(item.settings.rotationPeriodMs, this.#minRotationPeriodMs);
     return untilAborted(
       this.#turns.take(item.key, () => this.#create(context, item)),
       context.signal,
@@ -104,12 +112,13 @@ export class KeyService {
   }
 
   async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {
-    const { key: name, algorithm, requestId } = item;
+    const { key: name, algorithm, requestId, settings } = item;
     context.signal.throwIfAborted();
     const version = await this.#firstVersion(context, item);
     const tag = requestTag([context.client, name], requestId);
     const id = encodeVersionId({ createTimeMs: this.#now(), version, tag });
-    const key = await this.#token.createKey({ name, algorithm, id }, context.signal);
+    const wanted = { name, algorithm, id, ...(!isDefault(settings) && { settings }) };
+    const key = await this.#token.createKey(wanted, context.signal);
     this.#catalog.remember(key);
     const made = key.versions.find((candidate) => hasTag(candidate, tag));
     if (made?.algorithm !== algorithm) {
@@ -133,4 +142,11 @@ export class KeyService {
     }
     return (before?.versions[0]?.version ?? 0) + 1;
   }
+}
+
+function isDefault({ rotationPeriodMs, destroyable }: KeySettings): boolean {
+  return (
+    rotationPeriodMs === DEFAULT_SETTINGS.rotationPeriodMs &&
+    destroyable === DEFAULT_SETTINGS.destroyable
+  );
 }

@@ -9,6 +9,8 @@ import { MAX_DATA_BYTES, type RpcFixture, startRpc } from '../support/rpc-fixtur
 import { until } from '../support/wait.ts';
 import { sigilctl } from './admin-sigilctl.ts';
 
+const DAY_MS = 86_400_000;
+
 let rpc: RpcFixture;
 /** `unix:PATH` */
 let address = '';
@@ -45,7 +47,39 @@ describe('key create', () => {
           },
         },
       ],
+      destroyable: true,
     });
+  });
+
+  test('gives the key the settings that it is asked for', async () => {
+    const run = await create(
+      'webhooks',
+      '--rotation-period',
+      '90d',
+      '--indestructible',
+      '-o',
+      'json',
+    );
+
+    const key = JSON.parse(run.stdout);
+    expect(key).toMatchObject({ rotationPeriodMs: 90 * DAY_MS, destroyable: false });
+    const [{ createTime }] = key.versions;
+    expect(Date.parse(key.nextRotationTime) - Date.parse(createTime)).toBe(90 * DAY_MS);
+  });
+
+  test.each(['90', '1.5h', 'none', ''])('refuses the rotation period "%s"', async (period) => {
+    const run = await create('webhooks', '--rotation-period', period);
+
+    expect(run.exitCode).toBe(64);
+    expect(run.stderr).toContain('It must be a number and its unit');
+    expect(rpc.token.calls.createKey).toBe(0);
+  });
+
+  test('tells the bounds of a rotation period that is too short', async () => {
+    const run = await create('webhooks', '--rotation-period', '30m');
+
+    expect(run.stderr).toContain('rotation_period: must be 3600 s');
+    expect(run.stderr).toContain('(FIELD_INVALID)');
   });
 
   test('prints a table for people', async () => {
@@ -186,6 +220,63 @@ describe('key list', () => {
     const run = await daemon('key', 'list', '-o', 'json');
 
     expect(JSON.parse(run.stdout)).toEqual({ keys: [] });
+  });
+});
+
+describe('key list for people', () => {
+  test('tells of each key its newest state, its age and when it is rotated next', async () => {
+    await create('shop', '--rotation-period', '12h');
+    rpc.token.writeKey('webhooks', randomBytes(32));
+
+    const run = await daemon('key', 'list');
+
+    const [head, ...rows] = run.stdout.trimEnd().split('\n');
+    expect(head).toMatch(/^NAME +ALGORITHM +PRIMARY +VERSIONS +STATE +AGE +NEXT ROTATION$/);
+    expect(rows).toEqual([
+      expect.stringMatching(/^shop +HMAC_SHA256 +1 +1 +ACTIVE +\d+(ms|s) +20\d\d-.*Z$/),
+      expect.stringMatching(/^webhooks +HMAC_SHA256 +1 +1 +ACTIVE +- +-$/),
+    ]);
+  });
+});
+
+describe('key update', () => {
+  test('changes the rotation period, and takes it away', async () => {
+    await create('webhooks', '--indestructible');
+
+    const given = await daemon('key', 'update', 'webhooks', '--rotation-period', '36h');
+    const taken = await daemon(
+      'key',
+      'update',
+      'webhooks',
+      '--rotation-period',
+      'none',
+      '-o',
+      'json',
+    );
+
+    expect(given).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(given.stdout).toMatch(/^rotation period +36h$/m);
+    expect(given.stdout).toMatch(/^next rotation +20\d\d-.*Z$/m);
+    expect(given.stdout).toMatch(/^destroyable +no$/m);
+    const key = JSON.parse(taken.stdout);
+    expect(key).toMatchObject({ name: 'webhooks', destroyable: false });
+    expect(key).not.toHaveProperty('rotationPeriodMs');
+    expect(key).not.toHaveProperty('nextRotationTime');
+  });
+
+  test('says so where the token keeps no settings', async () => {
+    await create('webhooks');
+    rpc.token.keepsRecords = false;
+
+    const run = await daemon('key', 'update', 'webhooks', '--rotation-period', '1d');
+
+    expect(run.stderr).toContain('(TOKEN_REFUSED)');
+  });
+
+  test('needs to be told what to change', async () => {
+    const run = await daemon('key', 'update', 'webhooks');
+
+    expect(run.stderr).toContain('--rotation-period');
   });
 });
 

@@ -148,6 +148,7 @@ describe('a key', () => {
           },
         },
       ],
+      destroyable: true,
     });
   });
 

@@ -43,15 +43,8 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...[
-        'createKey',
-        'getKey',
-        'listKeys',
-        'rotateKey',
-        'updateKeyVersion',
-        'scheduleDestroy',
-        'restore',
-      ],
+      ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKey', 'updateKeyVersion'],
+      ...['scheduleDestroy', 'restore'],
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },

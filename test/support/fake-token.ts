@@ -151,6 +151,13 @@ export class FakeToken implements Token {
     }
   }
 
+  /** Makes it hold a version as one that may not be destroyed. */
+  forbidDestruction(id: string): void {
+    for (const stored of this.#withId(id)) {
+      this.#store({ ...stored.version, isDestroyable: false }, stored.value);
+    }
+  }
+
   /** How many versions it holds, whatever its records say. */
   get objects(): number {
     return this.#stored.size;

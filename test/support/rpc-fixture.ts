@@ -14,6 +14,7 @@ import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyDestruction } from '../../src/service/key-destruction.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
+import { KeySettingsService } from '../../src/service/key-settings.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
 import { Turns } from '../../src/service/turns.ts';
 import { connectClient, type TestClient } from './client.ts';
@@ -97,11 +98,19 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
   const catalog = new KeyCatalog({ token, lookupTimeoutMs: 5_000, onAmbiguous: () => undefined });
   const policy = new AccessPolicy(new Map(Object.entries({ test: EVERYTHING, ...grants })));
   const enabledAlgorithms = new Set(ALGORITHM_NAMES);
-  const shared = { token, catalog, policy, enabledAlgorithms, turns: new Turns() };
+  const shared = {
+    token,
+    catalog,
+    policy,
+    enabledAlgorithms,
+    minRotationPeriodMs: 3_600_000,
+    turns: new Turns(),
+  };
   return {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
     keys: new KeyService(shared),
     lifecycle: new KeyLifecycle(shared),
+    settings: new KeySettingsService(shared),
     destruction: new KeyDestruction({
       ...shared,
       ...{ destroyDelayMs: 2_592_000_000, minDestroyDelayMs: 0, onDestroyed: () => undefined },

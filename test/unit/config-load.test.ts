@@ -47,6 +47,7 @@ describe('a right configuration', () => {
       keys: {
         refreshIntervalMs: 10_000,
         lookupTimeoutMs: 30_000,
+        minRotationPeriodMs: 3_600_000,
         destroyDelayMs: 2_592_000_000,
         minDestroyDelayMs: 86_400_000,
       },
@@ -177,7 +178,8 @@ log: { level: loud }
       'FILE:17:16: clients[0].grants[0].keys[0]: must be a pattern: 1 to 63 characters of ' +
         '[A-Za-z0-9._-], with * for any number of characters',
       'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, getKey, ' +
-        'listKeys, rotateKey, updateKeyVersion, scheduleDestroy, restore, sign, verify, getTokenInfo',
+        'listKeys, rotateKey, updateKey, updateKeyVersion, scheduleDestroy, restore, sign, verify, ' +
+        'getTokenInfo',
       'FILE:19:15: log.level: must be one of silent, fatal, error, warn, info, debug, trace',
     ]);
   });

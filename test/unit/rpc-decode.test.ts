@@ -10,6 +10,7 @@ import {
   decodeRotateKeyRequest,
   decodeScheduleDestroyRequest,
   decodeSignRequest,
+  decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
   decodeVerifyRequest,
   encodePageToken,
@@ -210,7 +211,22 @@ describe('a request to create a key', () => {
 
     const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
 
-    expect(item).toEqual(request);
+    expect(item).toEqual({
+      ...request,
+      settings: { rotationPeriodMs: undefined, destroyable: true },
+    });
+  });
+
+  test.each([
+    [{ rotationPeriod: { seconds: 3_600, nanos: 500_000_000 } }, 3_600_500, true],
+    [{ rotationPeriod: { seconds: 0, nanos: 0 }, destroyable: true }, undefined, true],
+    [{ destroyable: false }, undefined, false],
+  ])('has the settings %j', (fields, rotationPeriodMs, destroyable) => {
+    const request = { key: 'shop', algorithm: 'HMAC_SHA256', ...fields } as const;
+
+    const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
+
+    expect(item.settings).toEqual({ rotationPeriodMs, destroyable });
   });
 
   test('takes an empty request_id for none, and no name again unless it says so', () => {
@@ -241,6 +257,32 @@ describe('a request to create a key', () => {
       expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['request_id'] });
     },
   );
+});
+
+describe('a request to change a key', () => {
+  test.each([
+    [{ seconds: 7_200 }, 7_200_000],
+    [{ seconds: 0 }, undefined],
+  ])('with the rotation period %j becomes an item', (rotationPeriod, rotationPeriodMs) => {
+    const request = overTheWire(v1.UpdateKeyRequest, { key: 'shop', rotationPeriod });
+
+    expect(decodeUpdateKeyRequest(request)).toEqual({ key: 'shop', rotationPeriodMs });
+  });
+
+  test.each([
+    ['nothing to change', {}],
+    ['a negative period', { rotationPeriod: { seconds: -1 } }],
+    ['negative nanoseconds', { rotationPeriod: { seconds: 1, nanos: -1 } }],
+    ['a part of a millisecond', { rotationPeriod: { seconds: 3_600, nanos: 1 } }],
+    ['a second of nanoseconds', { rotationPeriod: { seconds: 3_600, nanos: 1_000_000_000 } }],
+    ['more seconds than there are', { rotationPeriod: { seconds: 2 ** 60 } }],
+  ])('is refused with %s', (_, fields) => {
+    const request = overTheWire(v1.UpdateKeyRequest, { key: 'shop', ...fields });
+
+    const failure = failureOf(() => decodeUpdateKeyRequest(request));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['rotation_period'] });
+  });
 });
 
 test('a request for a key becomes its name and version', () => {
@@ -310,7 +352,6 @@ describe('a request to schedule a destruction', () => {
     ['an empty one', {}, 0],
     ['seconds', { seconds: 86_400 }, 86_400_000],
     ['seconds and nanoseconds', { seconds: 1, nanos: 500_000_000 }, 1_500],
-    ['less than a millisecond', { nanos: 1 }, 1],
     ['the longest', { seconds: 315_360_000 }, 315_360_000_000],
   ])('has the delay in milliseconds: %s', (_, delay, delayMs) => {
     expect(decode({ delay })).toEqual({ ...request, delayMs });
@@ -322,6 +363,7 @@ describe('a request to schedule a destruction', () => {
     ['version', { version: 0 }],
     ['delay', { delay: { seconds: -1 } }],
     ['delay', { delay: { nanos: -1 } }],
+    ['delay', { delay: { nanos: 1 } }],
     ['delay', { delay: { nanos: 1_000_000_000 } }],
     ['delay', { delay: { seconds: 2 ** 62 } }],
   ])('is refused with a wrong %s', (field, fields) => {

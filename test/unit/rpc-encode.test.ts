@@ -153,6 +153,19 @@ describe('over the wire', () => {
         wireVersion(2),
         wireVersion(1),
       ],
+      destroyable: true,
+    });
+  });
+
+  test('a key tells its settings, and when it is rotated next', () => {
+    const settings = { rotationPeriodMs: 86_400_500, destroyable: false };
+
+    const bytes = v1.Key.serialize(encodeKey({ ...key, settings }, key.versions));
+
+    expect(v1.Key.deserialize(bytes)).toMatchObject({
+      rotationPeriod: { seconds: 86_400, nanos: 500_000_000 },
+      nextRotationTime: { seconds: 1_700_086_400, nanos: 623_000_000 },
+      destroyable: false,
     });
   });
 

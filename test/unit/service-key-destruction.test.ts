@@ -3,6 +3,7 @@ import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { MAX_DESTROY_DELAY_MS } from '../../src/domain/destroy-delay.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import type { Key } from '../../src/domain/key.ts';
+import { DEFAULT_SETTINGS, type KeySettings } from '../../src/domain/key-record.ts';
 import { KEY_STATES, type KeyState, type UsageState } from '../../src/domain/key-state.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
@@ -34,7 +35,7 @@ function startDaemon(token = new FakeToken(), clock = new Clock(), minDestroyDel
   const catalog = new KeyCatalog({ token, lookupTimeoutMs: 1_000, onAmbiguous: () => undefined });
   const destroyed: number[] = [];
   const shared = {
-    ...{ token, catalog, turns: new Turns(), now: clock.now },
+    ...{ token, catalog, turns: new Turns(), now: clock.now, minRotationPeriodMs: 1 },
     policy: new AccessPolicy(new Map(GRANTS)),
     enabledAlgorithms: new Set(ALGORITHM_NAMES),
   };
@@ -60,10 +61,10 @@ function startDaemon(token = new FakeToken(), clock = new Clock(), minDestroyDel
         { client: 'admin', signal },
         { key: 'webhooks', keepActive: false, requestId: undefined },
       ),
-    create: (reuseName: boolean, requestId?: string) =>
+    create: (reuseName: boolean, requestId?: string, settings: KeySettings = DEFAULT_SETTINGS) =>
       keys.createKey(
         { client: 'admin', signal },
-        { ...{ key: 'webhooks', algorithm: 'HMAC_SHA256' }, reuseName, requestId },
+        { key: 'webhooks', algorithm: 'HMAC_SHA256', reuseName, requestId, settings },
       ),
     find: () => keys.getKey({ client: 'admin', signal }, 'webhooks'),
   };
@@ -167,6 +168,31 @@ describe('scheduling a destruction', () => {
     if (what.includes('version')) await writeKey(daemon, 'SUSPENDED');
 
     await expectReason(daemon.schedule(version), reason);
+  });
+
+  test('of a key that is not destroyable is refused', async () => {
+    const daemon = startDaemon();
+    await daemon.create(false, undefined, { rotationPeriodMs: undefined, destroyable: false });
+    await daemon.update(1, 'SUSPENDED');
+
+    await expect(daemon.schedule()).rejects.toThrow(
+      'key webhooks was created as one that is never destroyed; a version of it can be suspended',
+    );
+    await expectReason(daemon.schedule(1, 0), 'KEY_STATE_FORBIDS');
+
+    expect(statesOf(await daemon.find())).toEqual(['SUSPENDED']);
+  });
+
+  test('of a version that the token does not let be destroyed is refused', async () => {
+    const daemon = startDaemon();
+    await writeKey(daemon, 'SUSPENDED');
+    daemon.token.forbidDestruction('1'.padStart(32, '0'));
+
+    await expect(daemon.schedule()).rejects.toThrow(
+      'the token does not let version 1 of key webhooks be destroyed; it can be suspended',
+    );
+
+    expect(statesOf(await daemon.find())).toEqual(['SUSPENDED']);
   });
 
   test('and restoring need grants of their own', async () => {

@@ -6,8 +6,10 @@ import type { Turns } from './turns.ts';
 const CHANGE_LIMIT_MS = 120_000;
 
 /**
- * Changes a key when all other changes of it through this daemon have ended. A change that has begun
- * is finished, also when its caller has gone.
+ * Changes a key when all that was begun with it before has ended. A change that has begun is finished,
+ * also when its caller has gone.
+ *
+ * @throws {SigildError} what the change throws; DEADLINE_EXCEEDED; `signal.reason` when it aborts
  */
 export function changeInTurn<Result>(
   turns: Turns,
