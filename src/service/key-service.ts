@@ -117,7 +117,9 @@ export class KeyService {
     const version = await this.#firstVersion(context, item);
     const tag = requestTag([context.client, name], requestId);
     const id = encodeVersionId({ createTimeMs: this.#now(), version, tag });
-    const wanted = { name, algorithm, id, ...(!isDefault(settings) && { settings }) };
+    // A name that is taken again has the settings of the key before, unless it gets its own.
+    const hasRecord = version > 1 || !isDefault(settings);
+    const wanted = { name, algorithm, id, ...(hasRecord && { settings }) };
     const key = await this.#token.createKey(wanted, context.signal);
     this.#catalog.remember(key);
     const made = key.versions.find((candidate) => hasTag(candidate, tag));

@@ -133,12 +133,14 @@ export function testDestruction(tokenUnderTest: () => Token): void {
       const version = await createKey('end-taken-again');
       await record(version, 'DESTROYED');
       await tokenUnderTest().destroyVersion(version, signal);
-      const wanted = newVersion('end-taken-again', 2);
+      const settings = { rotationPeriodMs: 3_600_000, destroyable: false };
+      const wanted = { ...newVersion('end-taken-again', 2), settings };
 
       const key = await tokenUnderTest().createKey(wanted, signal);
       const again = await tokenUnderTest().createKey(wanted, signal);
 
       expect(key.versions.map(({ state }) => state)).toEqual(['ACTIVE', 'DESTROYED']);
+      expect(key.settings).toEqual(settings);
       expect(again).toEqual(key);
       expect(await find('end-taken-again')).toEqual(key);
     });

@@ -6,6 +6,7 @@ import type { Key } from '../../src/domain/key.ts';
 import { DEFAULT_SETTINGS, type KeySettings } from '../../src/domain/key-record.ts';
 import { KEY_STATES, type KeyState, type UsageState } from '../../src/domain/key-state.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
+import { nextRotationMs } from '../../src/domain/rotation.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyDestruction } from '../../src/service/key-destruction.ts';
@@ -467,6 +468,19 @@ describe('the name of a key that was destroyed', () => {
     expect(await daemon.create(true, 'r1')).toEqual(key);
     expect(await daemon.create(false, 'r1')).toEqual(key);
     await expectReason(daemon.create(true, 'r2'), 'KEY_ALREADY_EXISTS');
+  });
+
+  test('has the settings of its new key, and not those of the one before', async () => {
+    const daemon = startDaemon();
+    const settings = { rotationPeriodMs: 90 * DAY_MS, destroyable: true };
+    await daemon.create(false, undefined, settings);
+    await daemon.update(1, 'SUSPENDED');
+    const destroyed = await daemon.schedule(1, 0);
+
+    const plain = await daemon.create(true);
+
+    expect(nextRotationMs(destroyed)).toBeUndefined();
+    expect(plain.settings).toEqual(DEFAULT_SETTINGS);
   });
 
   test('is free where there never was one, whatever is asked for', async () => {
