@@ -3,6 +3,7 @@ import type { Config } from './config/config.ts';
 import { hostEnvironment, passedSockets } from './config/environment.ts';
 import { bindableListeners } from './config/passed-listeners.ts';
 import { namePattern } from './domain/name-pattern.ts';
+import { logTransition } from './host-log.ts';
 import type { Log } from './lifecycle/log.ts';
 import { orderlyStop } from './lifecycle/shutdown.ts';
 import { Health } from './rpc/health.ts';
@@ -16,12 +17,12 @@ import { KeyDestruction } from './service/key-destruction.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { KeySettingsService } from './service/key-settings.ts';
+import { LeftoverRecords } from './service/leftover-records.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
 import { Turns } from './service/turns.ts';
 import { HostedToken } from './token-host/hosted-token.ts';
 import type { HostedTokenOptions } from './token-host/hosted-token-options.ts';
-import type { HostTransition } from './token-host/supervisor.ts';
 
 export interface Daemon {
   /** Where clients reach it, in the order of the configuration's listeners. */
@@ -60,7 +61,12 @@ export async function startDaemon(
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
   const { server, monitor, catalog, rotation, schedule } = buildServer(config, log, token);
-  const refreshing = refreshRegularly(catalog, config.keys.refreshIntervalMs, log);
+  const leftovers = new LeftoverRecords({
+    ...{ catalog, token },
+    onRemoved: (key, records) =>
+      log.info({ key, records }, 'records that a crash has left were removed'),
+  });
+  const refreshing = refreshRegularly(catalog, leftovers, config.keys.refreshIntervalMs, log);
   const stop = orderlyStop(
     [
       { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
@@ -218,29 +224,19 @@ function accessPolicy({ clients }: Config): AccessPolicy {
 }
 
 /** Bounds how long a change that another program makes on the token stays unseen. */
-function refreshRegularly(catalog: KeyCatalog, intervalMs: number, log: Log): NodeJS.Timeout {
+function refreshRegularly(
+  catalog: KeyCatalog,
+  leftovers: LeftoverRecords,
+  intervalMs: number,
+  log: Log,
+): NodeJS.Timeout {
   const refresh = () =>
-    catalog.refresh().catch((error: unknown) => {
-      log.debug({ err: error }, 'the keys on the token could not be listed');
-    });
+    catalog
+      .refresh()
+      .then(() => leftovers.look())
+      .catch((error: unknown) => {
+        log.debug({ err: error }, 'the keys on the token could not be listed');
+      });
   void refresh();
   return setInterval(refresh, intervalMs);
-}
-
-/** @param what the subject of the messages */
-function logTransition(log: Log, what: string, transition: HostTransition): void {
-  switch (transition.event) {
-    case 'started': {
-      const { pid, serial, lanes, shortage, warmth } = transition.host;
-      const fields = { hostPid: pid, serial, sessions: lanes.length, warmth };
-      if (shortage === undefined) log.info(fields, `${what} is logged in`);
-      else log.warn({ ...fields, shortage }, `${what} got fewer sessions than configured`);
-      return;
-    }
-    case 'lost':
-      log.warn({ hostPid: transition.host.pid, err: transition.reason }, `${what} is replaced`);
-      return;
-    case 'failed':
-      log.error({ err: transition.failure }, `${what} could not start`);
-  }
 }

@@ -3,6 +3,7 @@ import type { Key } from '../domain/key.ts';
 import { dueStep } from './due-rotation.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { KeyLifecycle } from './key-lifecycle.ts';
+import { Turns } from './turns.ts';
 
 export interface AutomaticRotationOptions {
   readonly catalog: Pick<KeyCatalog, 'rotating'>;
@@ -12,9 +13,6 @@ export interface AutomaticRotationOptions {
   readonly onRotated: (key: Key) => void;
   /** Told of a key that could not be rotated: the first time, and when the reason has changed. */
   readonly onFailure: (name: string, error: unknown) => void;
-  readonly lookIntervalMs?: number;
-  /** Milliseconds since 1970. */
-  readonly now?: () => number;
 }
 
 /** Much less than any period; a look at what is known costs next to nothing. */
@@ -27,36 +25,38 @@ const SPREAD_PER_PERIOD = 1 / 20;
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 300_000;
 
+/** All keys take turns under one name: were thousands due, nobody else would get to the token. */
+const TURN = '';
+
 /** A rotation that is under way or waits. */
 interface Task {
   failures: number;
+  /** Of the failure that was told last. */
   reason: string | undefined;
-  /** Undefined while it is under way. */
+  /** Undefined while it takes its turn. */
   timer: NodeJS.Timeout | undefined;
 }
 
 /**
  * Rotates keys whose newest version is older than their rotation period: once, however many periods
  * have passed. Whether a key is due is looked up on the token again before it is rotated, so what
- * another daemon has done meanwhile is not done again.
+ * another daemon has done meanwhile is not done again. One key is rotated at a time.
  *
  * What fails is tried again, later each time. It rejects nothing and never ends the daemon.
  */
 export class AutomaticRotation {
   readonly #options: AutomaticRotationOptions;
-  readonly #now: () => number;
   readonly #tasks = new Map<string, Task>();
+  readonly #turns = new Turns();
   readonly #running = new Set<Promise<void>>();
   #looking: NodeJS.Timeout | undefined;
 
   constructor(options: AutomaticRotationOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
   }
 
   start(): void {
-    const { lookIntervalMs = LOOK_INTERVAL_MS } = this.#options;
-    this.#looking ??= setInterval(() => this.#look(), lookIntervalMs);
+    this.#looking ??= setInterval(() => this.#look(), LOOK_INTERVAL_MS);
   }
 
   /** Begins nothing any more. @returns settles when what is under way has ended */
@@ -69,7 +69,7 @@ export class AutomaticRotation {
 
   #look(): void {
     if (!this.#options.isServing()) return;
-    const nowMs = this.#now();
+    const nowMs = Date.now();
     const due = this.#options.catalog.rotating().filter((key) => dueStep(key, nowMs));
     for (const key of due) this.#begin(key);
   }
@@ -85,7 +85,8 @@ export class AutomaticRotation {
   #wait(name: string, task: Task, delayMs: number): void {
     task.timer = setTimeout(() => {
       task.timer = undefined;
-      const run = this.#rotate(name, task).finally(() => this.#running.delete(run));
+      const rotate = () => this.#rotate(name, task);
+      const run = this.#turns.take(TURN, rotate).finally(() => this.#running.delete(run));
       this.#running.add(run);
     }, delayMs);
   }
@@ -94,7 +95,8 @@ export class AutomaticRotation {
     const { lifecycle, isServing, onRotated } = this.#options;
     try {
       // What is still due then is begun anew when the daemon serves again.
-      const rotated = isServing() ? await lifecycle.rotateWhenDue(name) : undefined;
+      const mayBegin = this.#looking !== undefined && isServing();
+      const rotated = mayBegin ? await lifecycle.rotateWhenDue(name) : undefined;
       this.#tasks.delete(name);
       if (rotated) onRotated(rotated);
     } catch (error) {

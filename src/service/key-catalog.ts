@@ -106,9 +106,12 @@ export class KeyCatalog {
 
   /** The known keys that the daemon rotates by itself. */
   rotating(): readonly Key[] {
-    return [...this.#entries.values()]
-      .map((entry) => entry.key)
-      .filter(({ settings }) => settings.rotationPeriodMs !== undefined);
+    return this.#where(({ settings }) => settings.rotationPeriodMs !== undefined);
+  }
+
+  /** The known keys with records on the token that do not count. */
+  withLeftovers(): readonly Key[] {
+    return this.#where(({ leftovers }) => leftovers !== undefined);
   }
 
   /**
@@ -121,6 +124,10 @@ export class KeyCatalog {
       this.#refreshing = undefined;
     });
     return this.#refreshing;
+  }
+
+  #where(condition: (key: Key) => boolean): Key[] {
+    return [...this.#entries.values()].map((entry) => entry.key).filter(condition);
   }
 
   async #readAll(): Promise<void> {

@@ -60,9 +60,10 @@ async function createKey(
   token: FakeToken,
   settings: KeySettings = { rotationPeriodMs: HOUR_MS, destroyable: true },
   algorithm: Algorithm = 'HMAC_SHA256',
+  name = 'webhooks',
 ): Promise<Key> {
   const id = encodeVersionId({ createTimeMs: Date.now(), version: 1, tag: Buffer.alloc(6, 1) });
-  return await token.createKey({ name: 'webhooks', algorithm, id, settings }, signal);
+  return await token.createKey({ name, algorithm, id, settings }, signal);
 }
 
 async function versionsOf(token: FakeToken): Promise<(readonly [number, string])[]> {
@@ -188,6 +189,23 @@ describe('a daemon', () => {
 
     expect(failures).toEqual([['webhooks', 'TOKEN_FULL']]);
     expect(await versionsOf(token)).toHaveLength(2);
+  });
+
+  test('rotates one key at a time, however many are due', async () => {
+    const token = new FakeToken();
+    for (let number = 0; number < 20; number += 1)
+      await createKey(token, undefined, undefined, `key-${number}`);
+    const { rotated } = await startDaemon(token);
+    await vi.advanceTimersByTimeAsync(HOUR_MS - MINUTE_MS);
+    const release = token.hold();
+
+    await vi.advanceTimersByTimeAsync(4 * MINUTE_MS);
+    const waiting = token.waiting;
+    release();
+    await vi.advanceTimersByTimeAsync(MINUTE_MS);
+
+    expect(waiting).toBe(1);
+    expect(rotated).toHaveLength(20);
   });
 
   test('survives a defect', async () => {
