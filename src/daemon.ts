@@ -3,6 +3,7 @@ import type { Config } from './config/config.ts';
 import { hostEnvironment, passedSockets } from './config/environment.ts';
 import { bindableListeners } from './config/passed-listeners.ts';
 import { namePattern } from './domain/name-pattern.ts';
+import { logTransition } from './host-log.ts';
 import type { Log } from './lifecycle/log.ts';
 import { orderlyStop } from './lifecycle/shutdown.ts';
 import { Health } from './rpc/health.ts';
@@ -10,7 +11,9 @@ import { HealthMonitor } from './rpc/health-monitor.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
 import { AutomaticRotation } from './service/automatic-rotation.ts';
+import { DestructionSchedule } from './service/destruction-schedule.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
+import { KeyDestruction } from './service/key-destruction.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { KeySettingsService } from './service/key-settings.ts';
@@ -21,7 +24,6 @@ import type { StartFailure } from './service/start-failure.ts';
 import { Turns } from './service/turns.ts';
 import { HostedToken } from './token-host/hosted-token.ts';
 import type { HostedTokenOptions } from './token-host/hosted-token-options.ts';
-import type { HostTransition } from './token-host/supervisor.ts';
 
 export interface Daemon {
   /** Where clients reach it, in the order of the configuration's listeners. */
@@ -34,6 +36,9 @@ const HOST_PROGRAM = fileURLToPath(new URL('./token-host/host-process.js', impor
 
 /** How long hosts get to log out; by then they have nothing else left to do. */
 const LOGOUT_LIMIT_MS = 2_000;
+
+/** For a destruction that has begun; what is not done by then the next start does. */
+const DESTRUCTION_LIMIT_MS = 2_000;
 
 /** How long a step of the stop may overrun its own limit before the next one starts. */
 const GRACE_MS = 1_000;
@@ -56,7 +61,7 @@ export async function startDaemon(
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
-  const { server, monitor, catalog, rotation } = buildServer(config, log, token);
+  const { server, monitor, catalog, rotation, schedule } = buildServer(config, log, token);
   const leftovers = new LeftoverRecords({
     ...{ catalog, token },
     onRemoved: (key, records) =>
@@ -66,6 +71,7 @@ export async function startDaemon(
   const stop = orderlyStop(
     [
       { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
+      { name: 'destruction', limitMs: DESTRUCTION_LIMIT_MS, run: () => schedule.stop() },
       { name: 'health', limitMs: GRACE_MS, run: () => monitor.stop() },
       {
         name: 'drain',
@@ -88,6 +94,7 @@ export async function startDaemon(
     const addresses: string[] = [];
     for (const listener of listeners) addresses.push(await server.listen(listener));
     rotation.start();
+    schedule.start();
     return { addresses, stop };
   } catch (error) {
     await stop();
@@ -121,6 +128,7 @@ interface Built {
   readonly monitor: HealthMonitor;
   readonly catalog: KeyCatalog;
   readonly rotation: AutomaticRotation;
+  readonly schedule: DestructionSchedule;
 }
 
 function buildServer(config: Config, log: Log, token: HostedToken): Built {
@@ -151,12 +159,26 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
   };
+  const destruction = new KeyDestruction({
+    ...shared,
+    ...config.keys,
+    onDestroyed: ({ key, version, id }) =>
+      log.info({ key, version, id }, 'a version was destroyed, as was scheduled'),
+  });
+  const schedule = new DestructionSchedule({
+    catalog,
+    destruction,
+    intervalMs: config.keys.refreshIntervalMs,
+    onFailure: (key, error) =>
+      log.warn({ err: error, key }, 'what is due of a key could not be done; it is tried again'),
+  });
   const lifecycle = new KeyLifecycle(shared);
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     keys: new KeyService(shared),
     lifecycle,
     settings: new KeySettingsService(shared),
+    destruction,
     publicKeys: new PublicKeyService(shared),
     health,
     limits,
@@ -189,7 +211,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
           'rotated by hand or has no rotation period any more',
       ),
   });
-  return { server, monitor, catalog, rotation };
+  return { server, monitor, catalog, rotation, schedule };
 }
 
 function accessPolicy({ clients }: Config): AccessPolicy {
@@ -219,22 +241,4 @@ function refreshRegularly(
       });
   void refresh();
   return setInterval(refresh, intervalMs);
-}
-
-/** @param what the subject of the messages */
-function logTransition(log: Log, what: string, transition: HostTransition): void {
-  switch (transition.event) {
-    case 'started': {
-      const { pid, serial, lanes, shortage, warmth } = transition.host;
-      const fields = { hostPid: pid, serial, sessions: lanes.length, warmth };
-      if (shortage === undefined) log.info(fields, `${what} is logged in`);
-      else log.warn({ ...fields, shortage }, `${what} got fewer sessions than configured`);
-      return;
-    }
-    case 'lost':
-      log.warn({ hostPid: transition.host.pid, err: transition.reason }, `${what} is replaced`);
-      return;
-    case 'failed':
-      log.error({ err: transition.failure }, `${what} could not start`);
-  }
 }

@@ -1,7 +1,7 @@
 import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { secondsAndNanos } from '../domain/duration.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
 import { credentialsFor, parseAddress } from './daemon-address.ts';
 import { daemonFailure } from './daemon-failure.ts';
@@ -77,6 +77,7 @@ export class DaemonClient {
   async createKey(item: {
     readonly key: string;
     readonly algorithm: Algorithm;
+    readonly reuseName: boolean;
     readonly requestId: string;
     /** 0 for none. */
     readonly rotationPeriodMs: number;
@@ -115,9 +116,26 @@ export class DaemonClient {
   async updateKeyVersion(item: {
     readonly key: string;
     readonly version: number;
-    readonly state: KeyState;
+    readonly state: UsageState;
   }): Promise<KeyDocument> {
     const { key } = await this.#call(KEYS.UpdateKeyVersion, item);
+    return keyDocument(key);
+  }
+
+  async scheduleDestroy(item: {
+    readonly key: string;
+    readonly version: number;
+    /** undefined: the daemon's configuration says. */
+    readonly delayMs: number | undefined;
+  }): Promise<KeyDocument> {
+    const { delayMs, ...reference } = item;
+    const delay = delayMs === undefined ? {} : { delay: secondsAndNanos(delayMs) };
+    const { key } = await this.#call(KEYS.ScheduleDestroy, { ...reference, ...delay });
+    return keyDocument(key);
+  }
+
+  async restore(item: { readonly key: string; readonly version: number }): Promise<KeyDocument> {
+    const { key } = await this.#call(KEYS.Restore, item);
     return keyDocument(key);
   }
 

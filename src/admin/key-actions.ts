@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { CommandFailure, usageFailure } from './command-failure.ts';
 import { type DaemonClient, withDaemon } from './daemon-client.ts';
 import type { DaemonOptions } from './daemon-options.ts';
@@ -12,6 +12,7 @@ export type ListOptions = DaemonOptions;
 export interface CreateOptions extends DaemonOptions {
   readonly algorithm: Algorithm;
   readonly requestId?: string;
+  readonly reuseName?: boolean;
   readonly rotationPeriod?: number;
   readonly indestructible?: boolean;
 }
@@ -49,9 +50,10 @@ export async function createKey(
   options: CreateOptions,
 ): Promise<CommandResult> {
   const { algorithm, rotationPeriod: rotationPeriodMs = 0, indestructible = false } = options;
+  const { reuseName = false } = options;
   return repeatable(address, options, 'the key may exist', (daemon, requestId) =>
     daemon.createKey({
-      ...{ key: name, algorithm, requestId },
+      ...{ key: name, algorithm, reuseName, requestId },
       ...{ rotationPeriodMs, destroyable: !indestructible },
     }),
   );
@@ -85,7 +87,7 @@ export async function rotateKey(
 export async function setState(
   address: string,
   name: string,
-  state: KeyState,
+  state: UsageState,
   options: StateOptions,
 ): Promise<CommandResult> {
   const document = await withDaemon(address, options, (daemon) =>

@@ -1,15 +1,9 @@
 import { type Command, Option } from 'commander';
 import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
-import {
-  addCommand,
-  addGroup,
-  duration,
-  type Invocation,
-  integer,
-  printing,
-} from './invocation.ts';
+import { addDestructionCommands } from './destruction-commands.ts';
+import { addCommand, addGroup, duration, type Invocation, printing } from './invocation.ts';
 import type {
   CreateOptions,
   ListOptions,
@@ -18,9 +12,7 @@ import type {
   StateOptions,
   UpdateOptions,
 } from './key-actions.ts';
-
-/** The wire has 32 bits for a version. */
-export const MAX_VERSION_NUMBER = 0xffff_ffff;
+import { versionNumber } from './version-number.ts';
 
 /** The commands that give a version a state. */
 const STATE_COMMANDS = [
@@ -35,7 +27,7 @@ const STATE_COMMANDS = [
     state: 'DEACTIVATED',
     does: 'let a version verify what it signed, and never sign again',
   },
-] as const satisfies readonly { verb: string; state: KeyState; does: string }[];
+] as const satisfies readonly { verb: string; state: UsageState; does: string }[];
 
 const CREATE = 'sigilctl key create webhooks --algorithm HMAC_SHA256';
 
@@ -48,6 +40,7 @@ export function addKeyCommands(program: Command, invocation: Invocation): Comman
     'sigilctl key rotate webhooks',
     'sigilctl key update webhooks --rotation-period 90d',
     'sigilctl key suspend webhooks --version 2',
+    'sigilctl key destroy webhooks --version 2',
   ]);
   addCreate(key, invocation);
   addList(key, invocation);
@@ -55,6 +48,7 @@ export function addKeyCommands(program: Command, invocation: Invocation): Comman
   addRotate(key, invocation);
   addUpdate(key, invocation);
   for (const command of STATE_COMMANDS) addState(key, command, invocation);
+  addDestructionCommands(key, invocation);
   return key;
 }
 
@@ -83,7 +77,8 @@ function addCreate(key: Command, invocation: Invocation): void {
     .option(
       '--request-id <id>',
       'makes the command safe to repeat: the same id, the same key (default: a fresh UUID)',
-    );
+    )
+    .option('--reuse-name', 'take a name again of which all versions have been destroyed');
   addDaemonOptions(command).action(
     printing(invocation, async (name: string, options: CreateOptions) => {
       const { createKey } = await import('./key-actions.ts');
@@ -111,7 +106,7 @@ function addShow(key: Command, invocation: Invocation): void {
     'show <name>',
     'show a key, its versions and what the token reports of them',
     ['sigilctl key show webhooks', 'sigilctl key show webhooks --version 1 -o json'],
-  ).option('--version <n>', 'this version alone', integer(1, MAX_VERSION_NUMBER));
+  ).option('--version <n>', 'this version alone', versionNumber);
   addDaemonOptions(command).action(
     printing(invocation, async (name: string, options: ShowOptions) => {
       const { showKey } = await import('./key-actions.ts');
@@ -164,7 +159,7 @@ function addState(
 ): void {
   const command = addCommand(key, `${verb} <name>`, does, [
     `sigilctl key ${verb} webhooks --version 2`,
-  ]).requiredOption('--version <n>', 'which version', integer(1, MAX_VERSION_NUMBER));
+  ]).requiredOption('--version <n>', 'which version', versionNumber);
   addDaemonOptions(command).action(
     printing(invocation, async (name: string, options: StateOptions) => {
       const { setState } = await import('./key-actions.ts');

@@ -33,6 +33,8 @@ interface KeyVersionDocument {
   readonly algorithm: string;
   /** ISO 8601, in UTC; absent for a key that another tool made. */
   readonly createTime: string | undefined;
+  /** ISO 8601, in UTC: when it will be destroyed, or was; absent in other states. */
+  readonly destroyTime: string | undefined;
   /** What the token reports; the rest is absent. */
   readonly attributes: TokenAttributesDocument;
 }
@@ -71,13 +73,14 @@ export function keyDocument(key: Key__Output | undefined): KeyDocument {
 }
 
 function versionDocument(version: KeyVersion__Output): KeyVersionDocument {
-  const { createTime } = version;
+  const { createTime, destroyTime } = version;
   return {
     version: version.version ?? 0,
     id: version.id ?? '',
     state: enumText(version.state),
     algorithm: enumText(version.algorithm),
     createTime: createTime ? isoTime(createTime) : undefined,
+    destroyTime: destroyTime ? isoTime(destroyTime) : undefined,
     attributes: attributesDocument(version.attributes ?? {}),
   };
 }
@@ -122,11 +125,22 @@ export function keyText(key: KeyDocument): string {
     'next rotation': key.nextRotationTime ?? ABSENT,
     destroyable: yesNo(key.destroyable),
   });
+  const isDestruction = key.versions.some(({ destroyTime }) => destroyTime !== undefined);
+  const destroyTime = (text: string) => (isDestruction ? [text] : []);
   const versions = columns(
-    ['VERSION', 'STATE', 'ALGORITHM', 'CREATED', 'ID', 'ATTRIBUTES'],
+    [
+      'VERSION',
+      'STATE',
+      ...destroyTime('DESTROY TIME'),
+      'ALGORITHM',
+      'CREATED',
+      'ID',
+      'ATTRIBUTES',
+    ],
     key.versions.map((version) => [
       String(version.version),
       version.state,
+      ...destroyTime(version.destroyTime ?? ABSENT),
       version.algorithm,
       version.createTime ?? ABSENT,
       version.id,

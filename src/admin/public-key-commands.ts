@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { addDaemonOptions, addressOf, type DaemonOptions } from './daemon-options.ts';
-import { addCommand, type Invocation, integer, printing } from './invocation.ts';
-import { MAX_VERSION_NUMBER } from './key-commands.ts';
+import { addCommand, type Invocation, printing } from './invocation.ts';
 import type { ExportPublicOptions } from './public-key-actions.ts';
+import { versionNumber } from './version-number.ts';
 
 const EXPORT = 'sigilctl key export-public invoices';
 
@@ -19,11 +19,7 @@ function addExportPublic(key: Command, invocation: Invocation): void {
     'print the public key of a key pair, with which anybody can verify what it signs',
     [`${EXPORT} >invoices.pem`, `${EXPORT} --version 1 --format jwk`, `${EXPORT} -o json`],
   )
-    .option(
-      '--version <n>',
-      'of this version (default: the primary)',
-      integer(1, MAX_VERSION_NUMBER),
-    )
+    .option('--version <n>', 'of this version (default: the primary)', versionNumber)
     .addOption(
       new Option('--format <format>', 'SubjectPublicKeyInfo as PEM or DER, or a JWK')
         .choices(['pem', 'der', 'jwk'])

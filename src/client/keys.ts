@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { milliseconds, secondsAndNanos } from '../domain/duration.ts';
 import type { TokenAttributes } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { KeyState, UsageState } from '../domain/key-state.ts';
 import type { Key__Output } from '../generated/sigild/v1/Key.ts';
 import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
 import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
@@ -49,6 +49,8 @@ export interface KeyVersion {
   readonly createTime: Date | undefined;
   /** What the token reports of it; undefined where it does not. */
   readonly attributes: TokenAttributes;
+  /** When the version will be destroyed, or was; undefined in other states. */
+  readonly destroyTime: Date | undefined;
 }
 
 interface RepeatableOptions extends CallOptions {
@@ -60,6 +62,8 @@ interface RepeatableOptions extends CallOptions {
 }
 
 export interface CreateKeyOptions extends RepeatableOptions {
+  /** Takes a name again of which all versions have been destroyed. */
+  readonly reuseName?: boolean | undefined;
   /**
    * Has the daemon rotate the key when its newest version is as old as this: from an hour, unless its
    * configuration says otherwise, to ten years. Absent or 0: it does not.
@@ -67,6 +71,11 @@ export interface CreateKeyOptions extends RepeatableOptions {
   readonly rotationPeriodMs?: number | undefined;
   /** False: none of the key's versions is ever destroyed, and that is never changed. */
   readonly destroyable?: boolean | undefined;
+}
+
+export interface ScheduleDestroyOptions extends CallOptions {
+  /** How long the version can be restored; what the daemon's configuration says when absent. */
+  readonly delayMs?: number | undefined;
 }
 
 export interface RotateKeyOptions extends RepeatableOptions {
@@ -83,7 +92,9 @@ const {
   GetPublicKey,
   ListKeys,
   ListPublicKeys,
+  Restore,
   RotateKey,
+  ScheduleDestroy,
   UpdateKey,
   UpdateKeyVersion,
 } = v1.KeyService.service;
@@ -105,11 +116,12 @@ export class Keys {
    *   TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
    */
   async create(name: string, algorithm: Algorithm, options?: CreateKeyOptions): Promise<Key> {
-    const { requestId = randomUUID(), rotationPeriodMs, destroyable } = options ?? {};
+    const { requestId = randomUUID(), rotationPeriodMs, destroyable, reuseName } = options ?? {};
     const request = {
       ...{ key: name, algorithm, requestId },
       ...(rotationPeriodMs !== undefined && { rotationPeriod: secondsAndNanos(rotationPeriodMs) }),
       ...(destroyable !== undefined && { destroyable }),
+      ...(reuseName !== undefined && { reuseName }),
     };
     const { key } = await this.#calls.call(CreateKey, request, this.#limits(options));
     return decodeKey(key);
@@ -178,11 +190,44 @@ export class Keys {
   async updateVersion(
     name: string,
     version: number,
-    state: KeyState,
+    state: UsageState,
     options?: CallOptions,
   ): Promise<Key> {
     const request = { key: name, version, state };
     const { key } = await this.#calls.call(UpdateKeyVersion, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Schedules the destruction of a DEACTIVATED or SUSPENDED version: from now on it neither signs nor
+   * verifies. One that is scheduled already keeps its time.
+   *
+   * @returns the key as it stands then
+   * @throws {RangeError} for a delay that is no whole number of milliseconds
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
+   *   TOKEN_REFUSED, FIELD_INVALID for a delay that the daemon does not allow, PERMISSION_DENIED
+   */
+  async scheduleDestroy(
+    name: string,
+    version: number,
+    options?: ScheduleDestroyOptions,
+  ): Promise<Key> {
+    const { delayMs } = options ?? {};
+    const delay = delayMs === undefined ? {} : { delay: durationOf(delayMs) };
+    const request = { key: name, version, ...delay };
+    const { key } = await this.#calls.call(ScheduleDestroy, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Takes a scheduled destruction back: the version is SUSPENDED then.
+   *
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
+   *   FIELD_INVALID, PERMISSION_DENIED
+   */
+  async restore(name: string, version: number, options?: CallOptions): Promise<Key> {
+    const { key } = await this.#calls.call(Restore, { key: name, version }, this.#limits(options));
     return decodeKey(key);
   }
 
@@ -231,7 +276,7 @@ function decodeKey(key: Key__Output | undefined): Key {
 }
 
 function decodeVersion(version: KeyVersion__Output): KeyVersion {
-  const { createTime } = version;
+  const { createTime, destroyTime } = version;
   return {
     version: version.version ?? 0,
     id: version.id ?? '',
@@ -239,7 +284,16 @@ function decodeVersion(version: KeyVersion__Output): KeyVersion {
     algorithm: text(version.algorithm),
     createTime: createTime ? new Date(milliseconds(createTime)) : undefined,
     attributes: decodeAttributes(version.attributes ?? {}),
+    destroyTime: destroyTime ? new Date(milliseconds(destroyTime)) : undefined,
   };
+}
+
+/** @throws {RangeError} */
+function durationOf(delayMs: number) {
+  if (Number.isSafeInteger(delayMs) && delayMs >= 0) {
+    return secondsAndNanos(delayMs);
+  }
+  throw new RangeError('delayMs must be an integer that is not negative');
 }
 
 function decodeAttributes(attributes: TokenAttributes__Output): TokenAttributes {

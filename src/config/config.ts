@@ -23,6 +23,10 @@ export interface Config {
     readonly lookupTimeoutMs: number;
     /** The shortest rotation period that a key may be given. */
     readonly minRotationPeriodMs: number;
+    /** Of a scheduled destruction whose request gives none. */
+    readonly destroyDelayMs: number;
+    /** The shortest that a request may give; not longer than the one before. */
+    readonly minDestroyDelayMs: number;
   };
   readonly limits: {
     readonly maxDataBytes: number;

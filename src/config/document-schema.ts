@@ -1,4 +1,5 @@
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
+import { MAX_DESTROY_DELAY_MS } from '../domain/destroy-delay.ts';
 import { MAX_ROTATION_PERIOD_MS } from '../domain/rotation.ts';
 import { OPERATIONS } from '../service/access-policy.ts';
 import { type Config, LOG_LEVELS } from './config.ts';
@@ -33,11 +34,15 @@ const client = map({
 
 const MIB = 1_048_576;
 
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
 const settings = {
   keys: section({
     refreshIntervalMs: integer(1_000, 3_600_000).default(10_000),
     lookupTimeoutMs: integer(1_000, 300_000).default(30_000),
     minRotationPeriodMs: integer(1_000, MAX_ROTATION_PERIOD_MS).default(3_600_000),
+    destroyDelayMs: integer(0, MAX_DESTROY_DELAY_MS).default(30 * DAY_MS),
+    minDestroyDelayMs: integer(0, MAX_DESTROY_DELAY_MS).default(DAY_MS),
   }),
   limits: section({
     maxDataBytes: integer(1, 16 * MIB).default(MIB),
@@ -80,11 +85,11 @@ export function documentSchema(credentialsDirectory: string | undefined) {
 type Item = Readonly<Record<string, unknown>>;
 
 interface Broken {
-  readonly path: readonly [list: string, index: number, key: string];
+  readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-/** The rules that bind items of the lists to each other; single items may be wrong besides. */
+/** The rules that bind items to each other; single items may be wrong besides. */
 function brokenAcrossItems(document: Item): Broken[] {
   const listeners = itemsOf(document['listeners']);
   const clients = itemsOf(document['clients']);
@@ -94,6 +99,7 @@ function brokenAcrossItems(document: Item): Broken[] {
     ),
     ...unknownClients(listeners, clients),
     ...repeated('clients', clients, 'name', 'an earlier client has this name; join their grants'),
+    ...tooShortDelay(document['keys']),
   ];
 }
 
@@ -120,6 +126,13 @@ function unknownClients(listeners: readonly Item[], clients: readonly Item[]): B
         ]
       : [],
   );
+}
+
+function tooShortDelay(keys: unknown): Broken[] {
+  const { destroyDelayMs, minDestroyDelayMs } = isMap(keys) ? keys : {};
+  if (!(Number(destroyDelayMs) < Number(minDestroyDelayMs))) return [];
+  const message = `must be minDestroyDelayMs (${minDestroyDelayMs}) at the least`;
+  return [{ path: ['keys', 'destroyDelayMs'], message }];
 }
 
 function itemsOf(list: unknown): readonly Item[] {

@@ -80,11 +80,22 @@ export function isSameStamp(one: Stamp, other: Stamp): boolean {
 /**
  * The one of several copies of a record that counts, the same for whoever reads them: that of the
  * highest revision, and of these the one with the lowest nonce.
+ *
+ * Of one revision a destruction counts last: it cannot be undone, and where its daemon ended before it
+ * looked for rivals, another daemon may have acknowledged a restoration.
  */
 export function countingRecord(copies: readonly StampedRecord[]): StampedRecord | undefined {
   return copies.toSorted(
-    ({ stamp: a }, { stamp: b }) => b.revision - a.revision || (a.nonce < b.nonce ? -1 : 1),
+    ({ stamp: a, record: one }, { stamp: b, record: other }) =>
+      b.revision - a.revision ||
+      Number(isDestruction(one)) - Number(isDestruction(other)) ||
+      (a.nonce < b.nonce ? -1 : 1),
   )[0];
+}
+
+/** Whether a record says that a version is destroyed. */
+export function isDestruction(record: KeyRecord): boolean {
+  return record.kind === 'version' && record.state === 'DESTROYED';
 }
 
 /**

@@ -1,5 +1,5 @@
 import { SigildError } from './errors.ts';
-import type { Key } from './key.ts';
+import { isDestroyed, type Key } from './key.ts';
 
 /** Ten years: longer than any key should sign. */
 export const MAX_ROTATION_PERIOD_MS = 3_650 * 86_400_000;
@@ -7,10 +7,12 @@ export const MAX_ROTATION_PERIOD_MS = 3_650 * 86_400_000;
 /**
  * When the daemon makes a key's next version: a period after the newest one was made.
  *
- * @returns milliseconds since 1970; undefined for a key without a period, and for one whose newest
- *   version another tool made, of which no time is known
+ * @returns milliseconds since 1970; undefined for a key without a period, for one that is destroyed, and
+ *   for one whose newest version another tool made, of which no time is known
  */
-export function nextRotationMs({ versions, settings }: Key): number | undefined {
+export function nextRotationMs(key: Key): number | undefined {
+  const { versions, settings } = key;
+  if (isDestroyed(key)) return undefined;
   const createTimeMs = versions[0]?.createTimeMs;
   if (settings.rotationPeriodMs === undefined || createTimeMs === undefined) return undefined;
   return createTimeMs + settings.rotationPeriodMs;

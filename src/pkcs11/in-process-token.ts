@@ -2,7 +2,7 @@ import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { RecordSubject, Stamp } from '../domain/key-record.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
@@ -66,7 +66,11 @@ export class InProcessToken implements Token {
     return this.#session.findKey(key.name) ?? created;
   }
 
-  async setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+  async setVersionState(
+    version: VersionRef,
+    state: UsageState,
+    signal: Cancellation,
+  ): Promise<Key> {
     signal.throwIfAborted();
     this.#changes.setVersionState(version, state);
     const key = this.#session.findKey(version.key);
@@ -86,6 +90,11 @@ export class InProcessToken implements Token {
   async removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
     signal.throwIfAborted();
     this.#changes.removeRecords(key, stamps);
+  }
+
+  async destroyVersion(version: VersionRef, signal: Cancellation): Promise<boolean> {
+    signal.throwIfAborted();
+    return this.#changes.destroyVersion(version);
   }
 
   async sign(
@@ -141,7 +150,9 @@ export class InProcessToken implements Token {
     return {
       ...{ name, id, version: decodeVersionId(bytes)?.version ?? 1 },
       find: async () => this.#session.findKey(name),
-      destroy: async () => this.#changes.destroyVersion({ key: name, id }),
+      destroy: async () => {
+        this.#changes.destroyVersion({ key: name, id });
+      },
     };
   }
 }

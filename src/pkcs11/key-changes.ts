@@ -1,7 +1,7 @@
 import { SigildError } from '../domain/errors.ts';
 import type { VersionRef } from '../domain/key.ts';
 import type { Stamp, StampedRecord } from '../domain/key-record.ts';
-import { type KeyState, usageOf } from '../domain/key-state.ts';
+import { type UsageState, usageOf } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { type Creation, createKey, createVersion, destroyVersion } from './key-creation.ts';
 import { setUsage } from './key-usage.ts';
@@ -31,7 +31,7 @@ export class KeyChanges {
   }
 
   /** @throws {SigildError} as Token.setVersionState */
-  setVersionState(ref: VersionRef, state: KeyState): void {
+  setVersionState(ref: VersionRef, state: UsageState): void {
     this.#session.forgetVersion(ref);
     const found = this.#session.repeatable(
       `changing the state of a version of key ${ref.key}`,
@@ -42,10 +42,10 @@ export class KeyChanges {
     throw new SigildError('KEY_NOT_FOUND', `a version of key ${ref.key} is no longer on the token`);
   }
 
-  /** Destroys one version; it makes no difference whether it was there. @throws {SigildError} */
-  destroyVersion(ref: VersionRef): void {
+  /** @returns whether the token held it @throws {SigildError} as Token.destroyVersion */
+  destroyVersion(ref: VersionRef): boolean {
     this.#session.forgetVersion(ref);
-    this.#session.once(`destroying a version of key ${ref.key}`, (session, objects) =>
+    return this.#session.once(`destroying a version of key ${ref.key}`, (session, objects) =>
       destroyVersion(session, objects, ref),
     );
   }

@@ -4,7 +4,7 @@ import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import type { NewKey } from '../service/ports.ts';
-import { type Handle, nativeTemplate, type Template } from './attributes.ts';
+import { type Handle, ifPresent, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects, NamedObjects } from './key-objects.ts';
 import { differingAttributes, KEY_PROOF, macKeyTemplate, PUBLIC_PROOF } from './key-template.ts';
@@ -177,14 +177,20 @@ function generateProven(session: Session, { objects, generate }: KeyToMake): rea
 
 function sameTag({ version }: KeyObject, id: Buffer): boolean {
   const tag = id.toString('hex', id.byteLength - TAG_BYTES);
-  return version.version === 1 && version.createTimeMs !== undefined && version.id.endsWith(tag);
+  return version.createTimeMs !== undefined && version.id.endsWith(tag);
 }
 
-/** Destroys every object that is this version, the private half of a pair first. @throws {CryptokiError} */
-export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): void {
+/**
+ * Destroys every object that is this version, the private half of a pair first.
+ *
+ * @returns whether there was one, which nobody else has destroyed at the same time
+ * @throws {CryptokiError}
+ */
+export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): boolean {
   const named = objects.lookAt(session, ref.key);
-  destroyEach(session, objectsOf(named, ref));
+  const wasThere = destroyEach(session, objectsOf(named, ref));
   destroyEach(session, named.orphans);
+  return wasThere;
 }
 
 function objectsOf({ served, publicHalves }: NamedObjects, ref: VersionRef): readonly Handle[] {
@@ -200,8 +206,15 @@ function handleOf({ handle }: { readonly handle: Handle }): Handle {
   return handle;
 }
 
-function destroyEach({ lib, handle }: Session, objects: readonly Handle[]): void {
-  for (const object of objects) ck('C_DestroyObject', () => lib.C_DestroyObject(handle, object));
+/** @returns whether one of them was there */
+function destroyEach({ lib, handle }: Session, objects: readonly Handle[]): boolean {
+  const destroyed = objects.map((object) =>
+    ifPresent(() => {
+      ck('C_DestroyObject', () => lib.C_DestroyObject(handle, object));
+      return true;
+    }),
+  );
+  return destroyed.some((wasThere) => wasThere);
 }
 
 /** Does its best: the reason for which the key has to go is what the caller must hear. */

@@ -59,6 +59,7 @@ const READ_TYPES = [
   pkcs11js.CKA_SIGN,
   pkcs11js.CKA_VERIFY,
   ...TOKEN_ATTRIBUTE_TYPES,
+  pkcs11js.CKA_DESTROYABLE,
 ];
 
 /** Finds and reads the keys that sigild serves. */
@@ -198,6 +199,7 @@ export class KeyObjects {
       }),
       ...identity(key, attributes.bytes(pkcs11js.CKA_ID)),
       attributes: tokenAttributes(attributes),
+      ...(attributes.flag(pkcs11js.CKA_DESTROYABLE) === false && { isDestroyable: false }),
     };
     return { handle, version };
   }

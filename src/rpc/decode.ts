@@ -1,18 +1,21 @@
 import { ALGORITHM_NAMES, type Algorithm, isAlgorithm } from '../domain/algorithm.ts';
 import { type ErrorReason, fieldInvalid, SigildError } from '../domain/errors.ts';
 import { isKeyName, parseKeyName } from '../domain/key.ts';
-import { isKeyState, KEY_STATES, type KeyState } from '../domain/key-state.ts';
+import { isUsageState, USAGE_STATES, type UsageState } from '../domain/key-state.ts';
 import { MAX_VERSION } from '../domain/version-id.ts';
 import type { BatchSignRequest__Output } from '../generated/sigild/v1/BatchSignRequest.ts';
 import type { BatchVerifyRequest__Output } from '../generated/sigild/v1/BatchVerifyRequest.ts';
 import type { CreateKeyRequest__Output } from '../generated/sigild/v1/CreateKeyRequest.ts';
 import type { GetKeyRequest__Output } from '../generated/sigild/v1/GetKeyRequest.ts';
 import type { ListKeysRequest__Output } from '../generated/sigild/v1/ListKeysRequest.ts';
+import type { RestoreRequest__Output } from '../generated/sigild/v1/RestoreRequest.ts';
 import type { RotateKeyRequest__Output } from '../generated/sigild/v1/RotateKeyRequest.ts';
+import type { ScheduleDestroyRequest__Output } from '../generated/sigild/v1/ScheduleDestroyRequest.ts';
 import type { SignRequest__Output } from '../generated/sigild/v1/SignRequest.ts';
 import type { UpdateKeyRequest__Output } from '../generated/sigild/v1/UpdateKeyRequest.ts';
 import type { UpdateKeyVersionRequest__Output } from '../generated/sigild/v1/UpdateKeyVersionRequest.ts';
 import type { VerifyRequest__Output } from '../generated/sigild/v1/VerifyRequest.ts';
+import type { RestoreItem, ScheduleDestroyItem } from '../service/key-destruction.ts';
 import type { RotateKeyItem, UpdateKeyVersionItem } from '../service/key-lifecycle.ts';
 import type { CreateKeyItem } from '../service/key-service.ts';
 import type { UpdateKeyItem } from '../service/key-settings.ts';
@@ -85,6 +88,7 @@ export function decodeCreateKeyRequest(request: CreateKeyRequest__Output): Creat
       rotationPeriodMs: decodeDuration(request.rotationPeriod, 'rotation_period') || undefined,
       destroyable: request.destroyable ?? true,
     },
+    reuseName: request.reuseName ?? false,
   };
 }
 
@@ -119,10 +123,22 @@ export function decodeUpdateKeyRequest(request: UpdateKeyRequest__Output): Updat
 export function decodeUpdateKeyVersionRequest(
   request: UpdateKeyVersionRequest__Output,
 ): UpdateKeyVersionItem {
-  const key = decodeKeyName(request.key);
-  const version = decodeVersion(request.version);
-  if (version === undefined) throw fieldInvalid('version', 'is required');
-  return { key, version, state: decodeState(request.state) };
+  return { ...decodeOneVersion(request), state: decodeState(request.state) };
+}
+
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeScheduleDestroyRequest(
+  request: ScheduleDestroyRequest__Output,
+): ScheduleDestroyItem {
+  return {
+    ...decodeOneVersion(request),
+    delayMs: decodeDuration(request.delay, 'delay'),
+  };
+}
+
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeRestoreRequest(request: RestoreRequest__Output): RestoreItem {
+  return decodeOneVersion(request);
 }
 
 /**
@@ -162,6 +178,13 @@ function decodeKeyName(name: string | undefined): string {
   return parseKeyName(name ?? '', 'key');
 }
 
+function decodeOneVersion(request: { readonly key?: string; readonly version?: number }) {
+  const key = decodeKeyName(request.key);
+  const version = decodeVersion(request.version);
+  if (version === undefined) throw fieldInvalid('version', 'is required');
+  return { key, version };
+}
+
 function decodeVersion(version: number | undefined): number | undefined {
   if (version === undefined || (version >= 1 && version <= MAX_VERSION)) return version;
   throw fieldInvalid('version', `must be 1 to ${MAX_VERSION}, or absent`);
@@ -174,9 +197,9 @@ function decodeAlgorithm(algorithm: unknown): Algorithm {
 }
 
 /** A value that the proto does not know arrives as a number, whatever its type says. */
-function decodeState(state: unknown): KeyState {
-  if (typeof state === 'string' && isKeyState(state)) return state;
-  throw fieldInvalid('state', `must be one of ${KEY_STATES.join(', ')}`);
+function decodeState(state: unknown): UsageState {
+  if (typeof state === 'string' && isUsageState(state)) return state;
+  throw fieldInvalid('state', `must be one of ${USAGE_STATES.join(', ')}`);
 }
 
 function decodeRequestId(requestId: string | undefined): string | undefined {

@@ -1,5 +1,6 @@
 import { secondsAndNanos } from '../domain/duration.ts';
 import { type Key, type KeyVersion, primaryOf, type TokenAttributes } from '../domain/key.ts';
+import type { KeyState } from '../domain/key-state.ts';
 import { nextRotationMs } from '../domain/rotation.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { BatchSignResponse } from '../generated/sigild/v1/BatchSignResponse.ts';
@@ -123,6 +124,7 @@ export function encodeTokenInfo({
 
 function encodeVersion(version: KeyVersion): WireKeyVersion {
   const { id, version: number, state, algorithm, createTimeMs, attributes } = version;
+  const destroyTimeMs = hasDestroyTime(state) ? version.destruction?.destroyTimeMs : undefined;
   return {
     id,
     version: number,
@@ -130,7 +132,12 @@ function encodeVersion(version: KeyVersion): WireKeyVersion {
     algorithm,
     ...(createTimeMs !== undefined && { createTime: secondsAndNanos(createTimeMs) }),
     attributes: reported(attributes),
+    ...(destroyTimeMs !== undefined && { destroyTime: secondsAndNanos(destroyTimeMs) }),
   };
+}
+
+function hasDestroyTime(state: KeyState): boolean {
+  return state === 'DESTROY_SCHEDULED' || state === 'DESTROYED';
 }
 
 /** The attributes that the token reports; the others stay absent. */

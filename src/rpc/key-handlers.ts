@@ -1,5 +1,6 @@
 import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
+import type { KeyDestruction } from '../service/key-destruction.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
 import type { KeySettingsService } from '../service/key-settings.ts';
@@ -8,7 +9,9 @@ import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
+  decodeRestoreRequest,
   decodeRotateKeyRequest,
+  decodeScheduleDestroyRequest,
   decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
@@ -27,11 +30,12 @@ export interface KeyServices {
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
   readonly settings: Pick<KeySettingsService, 'updateKey'>;
+  readonly destruction: Pick<KeyDestruction, 'scheduleDestroy' | 'restore'>;
   readonly publicKeys: Pick<PublicKeyService, 'getPublicKey' | 'listPublicKeys'>;
 }
 
 export function keyHandlers(
-  { keys, lifecycle, settings, publicKeys }: KeyServices,
+  { keys, lifecycle, settings, destruction, publicKeys }: KeyServices,
   environment: RpcEnvironment,
 ): KeyServiceHandlers {
   return {
@@ -70,6 +74,18 @@ export function keyHandlers(
     UpdateKeyVersion: unary('UpdateKeyVersion', environment, async (request, context) => {
       const item = decodeUpdateKeyVersionRequest(request);
       const key = await lifecycle.updateKeyVersion(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    ScheduleDestroy: unary('ScheduleDestroy', environment, async (request, context) => {
+      const item = decodeScheduleDestroyRequest(request);
+      const key = await destruction.scheduleDestroy(context, item);
+      return { key: encodeKey(key, key.versions) };
+    }),
+
+    Restore: unary('Restore', environment, async (request, context) => {
+      const item = decodeRestoreRequest(request);
+      const key = await destruction.restore(context, item);
       return { key: encodeKey(key, key.versions) };
     }),
 

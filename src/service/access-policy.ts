@@ -10,6 +10,8 @@ export const OPERATIONS = [
   'rotateKey',
   'updateKey',
   'updateKeyVersion',
+  'scheduleDestroy',
+  'restore',
   'sign',
   'verify',
   'getTokenInfo',

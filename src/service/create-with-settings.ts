@@ -1,5 +1,5 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
-import type { Key } from '../domain/key.ts';
+import { isDestroyed, type Key } from '../domain/key.ts';
 import type { SettingsRecord } from '../domain/key-record.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
 import { type RecordStore, stamped } from './change-record.ts';
@@ -31,7 +31,7 @@ const REFUSALS: readonly ErrorReason[] = [
 export async function createWithSettings(wanted: NewKey, creation: KeyCreation): Promise<Key> {
   const { store, find, make } = creation;
   const record = settingsRecord(wanted);
-  const copy = record && !(await find()) ? stamped(record) : undefined;
+  const copy = record && isFree(await find()) ? stamped(record) : undefined;
   if (copy) await store.create(copy);
   const key = await make().catch(async (error: unknown) => {
     const isRefused = error instanceof SigildError && REFUSALS.includes(error.reason);
@@ -40,6 +40,11 @@ export async function createWithSettings(wanted: NewKey, creation: KeyCreation):
   });
   if (!key.leftovers) return key;
   return (await withoutOthers(key, creation).catch(ignoreFailure)) ?? key;
+}
+
+/** Whether a name is nobody's, or that of a key whose versions are all DESTROYED. */
+function isFree(key: Key | undefined): boolean {
+  return key === undefined || isDestroyed(key);
 }
 
 function settingsRecord({ name, id, settings }: NewKey): SettingsRecord | undefined {

@@ -1,13 +1,15 @@
 import type { Algorithm } from '../domain/algorithm.ts';
+import { SigildError } from '../domain/errors.ts';
 import {
   assertMayBecome,
   assertUnambiguous,
+  isDestroyed,
   type Key,
   type KeyVersion,
   primaryOf,
   versionOf,
 } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { assertMayRotateItself } from '../domain/rotation.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
@@ -17,7 +19,7 @@ import { automaticTag, dueStep } from './due-rotation.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { Token } from './ports.ts';
-import { requestTag } from './request-tag.ts';
+import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyLifecycleOptions {
@@ -41,7 +43,7 @@ export interface RotateKeyItem {
 export interface UpdateKeyVersionItem {
   readonly key: string;
   readonly version: number;
-  readonly state: KeyState;
+  readonly state: UsageState;
 }
 
 /** Nobody waits for what the daemon does by itself. */
@@ -118,6 +120,7 @@ export class KeyLifecycle {
   async #rotate(context: RequestContext, item: RotateKeyItem): Promise<Key> {
     const before = await this.#find(context, item.key);
     assertUnambiguous(before);
+    assertNotDestroyed(before);
     const tag = requestTag(['rotate', context.client, item.key], item.requestId);
     const made = before.versions.find((version) => hasTag(version, tag));
     // The first call may have ended before it was done; what was rotated since is another call's.
@@ -150,11 +153,12 @@ export class KeyLifecycle {
 
   async #update(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {
     const version = versionOf(await this.#find(context, item.key), item.version);
+    assertNotScheduled(version);
     assertMayBecome(version, item.state);
     return await this.#set(context, version, item.state);
   }
 
-  async #set({ signal }: RequestContext, version: KeyVersion, state: KeyState): Promise<Key> {
+  async #set({ signal }: RequestContext, version: KeyVersion, state: UsageState): Promise<Key> {
     const key = await this.#token.setVersionState(version, state, signal);
     this.#catalog.remember(key);
     return key;
@@ -168,12 +172,27 @@ export class KeyLifecycle {
   }
 }
 
+/** A name is taken again by CreateKey alone, which has to be told so. */
+function assertNotDestroyed(key: Key): void {
+  if (!isDestroyed(key)) return;
+  throw new SigildError(
+    'KEY_STATE_FORBIDS',
+    `every version of key ${key.name} is DESTROYED; CreateKey with reuse_name makes a new key`,
+  );
+}
+
+/** Restore alone takes a destruction back, whoever is granted to change states. */
+function assertNotScheduled({ key, version, state }: KeyVersion): void {
+  if (state !== 'DESTROY_SCHEDULED') return;
+  throw new SigildError(
+    'KEY_STATE_FORBIDS',
+    `version ${version} of key ${key} is DESTROY_SCHEDULED; restore it first, which leaves it ` +
+      'SUSPENDED',
+  );
+}
+
 function newestOf(key: Key): KeyVersion {
   const [newest] = key.versions;
   if (!newest) throw new Error(`key ${key.name} has no version`);
   return newest;
-}
-
-function hasTag({ id, createTimeMs }: KeyVersion, tag: Uint8Array): boolean {
-  return createTimeMs !== undefined && id.endsWith(Buffer.from(tag).toString('hex'));
 }

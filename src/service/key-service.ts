@@ -1,6 +1,6 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
-import { type Key, versionOf } from '../domain/key.ts';
+import { isDestroyed, type Key } from '../domain/key.ts';
 import { DEFAULT_SETTINGS, type KeySettings } from '../domain/key-record.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
@@ -11,7 +11,7 @@ import { untilAborted } from './deadline.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import { assertRotationPeriod } from './key-settings.ts';
 import type { Token } from './ports.ts';
-import { requestTag } from './request-tag.ts';
+import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyServiceOptions {
@@ -31,6 +31,8 @@ export interface CreateKeyItem {
   /** undefined: a repeated call is refused. */
   readonly requestId: string | undefined;
   readonly settings: KeySettings;
+  /** Whether the name may have been that of a key whose versions are all DESTROYED. */
+  readonly reuseName?: boolean;
 }
 
 export interface Page {
@@ -112,21 +114,35 @@ export class KeyService {
   async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {
     const { key: name, algorithm, requestId, settings } = item;
     context.signal.throwIfAborted();
-    const id = encodeVersionId({
-      createTimeMs: this.#now(),
-      version: 1,
-      tag: requestTag([context.client, name], requestId),
-    });
-    const wanted = { name, algorithm, id, ...(!isDefault(settings) && { settings }) };
+    const version = await this.#firstVersion(context, item);
+    const tag = requestTag([context.client, name], requestId);
+    const id = encodeVersionId({ createTimeMs: this.#now(), version, tag });
+    // A name that is taken again has the settings of the key before, unless it gets its own.
+    const hasRecord = version > 1 || !isDefault(settings);
+    const wanted = { name, algorithm, id, ...(hasRecord && { settings }) };
     const key = await this.#token.createKey(wanted, context.signal);
     this.#catalog.remember(key);
-    if (versionOf(key, 1).algorithm !== algorithm) {
+    const made = key.versions.find((candidate) => hasTag(candidate, tag));
+    if (made?.algorithm !== algorithm) {
       throw new SigildError(
         'KEY_ALREADY_EXISTS',
         `this request_id has made key ${name} with another algorithm before`,
       );
     }
     return key;
+  }
+
+  /** The number after those of all versions that there ever were. */
+  async #firstVersion({ signal }: RequestContext, item: CreateKeyItem): Promise<number> {
+    const before = await this.#catalog.find(item.key, signal, 0);
+    if (before && isDestroyed(before) && !item.reuseName) {
+      throw new SigildError(
+        'KEY_ALREADY_EXISTS',
+        `key ${item.key} existed, and every version of it is DESTROYED; set reuse_name to take its ` +
+          'name again',
+      );
+    }
+    return (before?.versions[0]?.version ?? 0) + 1;
   }
 }
 

@@ -2,7 +2,7 @@ import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { KeyRecord, KeySettings, RecordSubject, Stamp } from '../domain/key-record.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 
 /** A version as it shall stand on the token. */
@@ -76,7 +76,8 @@ export interface Token {
   /**
    * Generates a key and proves its attributes by reading them back.
    *
-   * A repeated call with an id that differs in its time alone makes nothing, and changes no settings.
+   * A repeated call whose id has the same tag makes nothing, and changes no settings. Where all versions
+   * of the name are DESTROYED, the id has the number after theirs.
    *
    * Settings other than the default ones are there before the key is.
    *
@@ -104,7 +105,16 @@ export interface Token {
    * @returns the key as it stands on the token now
    * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS, TOKEN_REFUSED
    */
-  setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key>;
+  setVersionState(version: VersionRef, state: UsageState, signal: Cancellation): Promise<Key>;
+
+  /**
+   * Destroys a version's object for ever; its record stays. When the promise settles, also with a
+   * failure, no call that begins later is answered from what was known of the version before.
+   *
+   * @returns whether the token held it
+   * @throws {SigildError} TOKEN_REFUSED
+   */
+  destroyVersion(version: VersionRef, signal: Cancellation): Promise<boolean>;
 
   /**
    * Replaces a record, on top of what other processes have made of it: where one of them has come

@@ -3,7 +3,7 @@ import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { RecordSubject, Stamp } from '../domain/key-record.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
 import { KeyLister, type ListingPiece, type ListingRequest } from '../service/key-lister.ts';
 import type {
@@ -133,7 +133,7 @@ export class HostedToken implements Token {
     return this.#changes.createVersion(key, signal);
   }
 
-  setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+  setVersionState(version: VersionRef, state: UsageState, signal: Cancellation): Promise<Key> {
     return this.#changes.setVersionState(version, state, signal);
   }
 
@@ -143,6 +143,10 @@ export class HostedToken implements Token {
 
   removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
     return this.#changes.removeRecords(key, stamps, signal);
+  }
+
+  destroyVersion(version: VersionRef, signal: Cancellation): Promise<boolean> {
+    return this.#changes.destroyVersion(version, signal);
   }
 
   async sign(

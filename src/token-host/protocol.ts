@@ -2,7 +2,7 @@ import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
 import type { Stamp } from '../domain/key-record.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
 
@@ -69,10 +69,10 @@ export function encodeVersionRef(code: number, { key, id }: VersionRef): Buffer 
 
 /** What OPERATION.setVersionState carries. */
 export interface StateChange extends VersionRef {
-  readonly state: KeyState;
+  readonly state: UsageState;
 }
 
-export function encodeStateChange({ key, id }: VersionRef, state: KeyState): Buffer {
+export function encodeStateChange({ key, id }: VersionRef, state: UsageState): Buffer {
   const change: StateChange = { key, id, state };
   return encodeJson(OPERATION.setVersionState, change);
 }

@@ -1,8 +1,8 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
-import type { Key, VersionRef } from '../domain/key.ts';
+import { isPresent, type Key, type VersionRef } from '../domain/key.ts';
 import type { RecordSubject, Stamp, StampedRecord } from '../domain/key-record.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
 import { changeRecord, type RecordStore } from '../service/change-record.ts';
 import { createWithSettings } from '../service/create-with-settings.ts';
@@ -88,12 +88,23 @@ export class TokenChanges {
   }
 
   /** @throws {SigildError} as {@link Token.setVersionState} */
-  async setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+  async setVersionState(ref: VersionRef, state: UsageState, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
     const change = withLimit(this.#scanLimitMs, `changing key ${ref.key}`, (limit) =>
       this.#setVersionState(ref, state, limit),
     );
     return await untilAborted(change, signal);
+  }
+
+  /** @throws {SigildError} as {@link Token.destroyVersion} */
+  async destroyVersion(ref: VersionRef, signal: Cancellation): Promise<boolean> {
+    signal.throwIfAborted();
+    const destruction = withLimit(
+      this.#scanLimitMs,
+      `destroying a version of key ${ref.key}`,
+      (limit) => this.#destroyVersion(ref, limit),
+    );
+    return await untilAborted(destruction, signal);
   }
 
   /** @throws {SigildError} as {@link Token.changeRecord} */
@@ -154,7 +165,22 @@ export class TokenChanges {
     );
   }
 
-  async #setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+  async #destroyVersion(ref: VersionRef, signal: Cancellation): Promise<boolean> {
+    const frame = encodeVersionRef(OPERATION.destroyVersion, ref);
+    const destroy = async () => decodeJson<boolean>(await this.#submit(frame, true, signal));
+    try {
+      if (await destroy()) return true;
+      const key = await this.#findKey(ref.key, signal);
+      if (!key?.versions.some((version) => version.id === ref.id && isPresent(version)))
+        return false;
+      this.#renewWriter();
+      return await destroy();
+    } finally {
+      await this.#forgetVersion(ref);
+    }
+  }
+
+  async #setVersionState(ref: VersionRef, state: UsageState, signal: Cancellation): Promise<Key> {
     try {
       await this.#changeState(ref, state, signal);
     } finally {
@@ -167,16 +193,20 @@ export class TokenChanges {
   }
 
   /** Has the state changed; by a new host where the old one does not see what the others see. */
-  async #changeState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<void> {
+  async #changeState(ref: VersionRef, state: UsageState, signal: Cancellation): Promise<void> {
     try {
       await this.#submit(encodeStateChange(ref, state), true, signal);
     } catch (error) {
       if (!(error instanceof SigildError && error.reason === 'KEY_NOT_FOUND')) throw error;
       const key = await this.#findKey(ref.key, signal);
       if (!key?.versions.some(({ id }) => id === ref.id)) throw error;
-      this.#writer.renew(new Error('it does not see what others have made on the token'));
+      this.#renewWriter();
       await this.#submit(encodeStateChange(ref, state), true, signal);
     }
+  }
+
+  #renewWriter(): void {
+    this.#writer.renew(new Error('it does not see what others have made on the token'));
   }
 
   /** Drops what every session knows of a version: its copy, its handle and what it may do. */

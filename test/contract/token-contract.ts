@@ -13,6 +13,7 @@ import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import type { NewKey, Token } from '../../src/service/ports.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
+import { testDestruction } from './destruction-contract.ts';
 import { testRecords } from './record-contract.ts';
 
 /** A token under test, and how a test gets a key of known value onto it. */
@@ -542,6 +543,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
     });
 
     testRecords(() => token);
+    testDestruction(() => token);
 
     test('says that a version which is not on the token cannot sign', async () => {
       const version = firstVersion(await token.createKey(newKey('present'), signal));

@@ -344,7 +344,9 @@ describe('the state of a version', () => {
     const run = await daemon('key', 'activate', 'webhooks', '--version', '1');
 
     expect(run).toMatchObject({ exitCode: 1, stdout: '' });
-    expect(run.stderr).toMatch(/may not become ACTIVE; allowed: none \(KEY_STATE_FORBIDS\)$/m);
+    expect(run.stderr).toMatch(
+      /may not become ACTIVE; allowed: DESTROY_SCHEDULED \(KEY_STATE_FORBIDS\)$/m,
+    );
   });
 
   test.each(['suspend', 'activate', 'deactivate'])('is not changed by %s alone', async (verb) => {

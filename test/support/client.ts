@@ -9,8 +9,12 @@ import type { GetTokenInfoResponse__Output } from '../../src/generated/sigild/v1
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
 import type { ListPublicKeysResponse__Output } from '../../src/generated/sigild/v1/ListPublicKeysResponse.ts';
+import type { RestoreRequest } from '../../src/generated/sigild/v1/RestoreRequest.ts';
+import type { RestoreResponse__Output } from '../../src/generated/sigild/v1/RestoreResponse.ts';
 import type { RotateKeyRequest } from '../../src/generated/sigild/v1/RotateKeyRequest.ts';
 import type { RotateKeyResponse__Output } from '../../src/generated/sigild/v1/RotateKeyResponse.ts';
+import type { ScheduleDestroyRequest } from '../../src/generated/sigild/v1/ScheduleDestroyRequest.ts';
+import type { ScheduleDestroyResponse__Output } from '../../src/generated/sigild/v1/ScheduleDestroyResponse.ts';
 import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
 import type { SignResponse__Output } from '../../src/generated/sigild/v1/SignResponse.ts';
 import type { UpdateKeyVersionRequest } from '../../src/generated/sigild/v1/UpdateKeyVersionRequest.ts';
@@ -32,6 +36,8 @@ export interface TestClient {
   updateKeyVersion(request: UpdateKeyVersionRequest): Promise<UpdateKeyVersionResponse__Output>;
   getPublicKey(request: GetPublicKeyRequest): Promise<GetPublicKeyResponse__Output>;
   listPublicKeys(): Promise<ListPublicKeysResponse__Output>;
+  scheduleDestroy(request: ScheduleDestroyRequest): Promise<ScheduleDestroyResponse__Output>;
+  restore(request: RestoreRequest): Promise<RestoreResponse__Output>;
   getTokenInfo(): Promise<GetTokenInfoResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
@@ -57,6 +63,10 @@ export function connectClient(
       promise((done) => keys.updateKeyVersion(request, { deadline: Date.now() + 20_000 }, done)),
     getPublicKey: (request) => promise((done) => keys.getPublicKey(request, options(), done)),
     listPublicKeys: () => promise((done) => keys.listPublicKeys({}, options(), done)),
+    scheduleDestroy: (request) =>
+      promise((done) => keys.scheduleDestroy(request, { deadline: Date.now() + 20_000 }, done)),
+    restore: (request) =>
+      promise((done) => keys.restore(request, { deadline: Date.now() + 20_000 }, done)),
     getTokenInfo: () =>
       promise((done) => keys.getTokenInfo({}, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),

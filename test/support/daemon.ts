@@ -51,6 +51,8 @@ export const EVERYTHING = [
         'rotateKey',
         'updateKey',
         'updateKeyVersion',
+        'scheduleDestroy',
+        'restore',
       ],
       ...['sign', 'verify', 'getTokenInfo'],
     ],

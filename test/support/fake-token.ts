@@ -10,6 +10,7 @@ import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import {
   groupByName,
+  isDestroyed,
   type Key,
   type KeyVersion,
   type VersionRef,
@@ -47,7 +48,8 @@ interface StoredKey {
 
 type Method = keyof Token;
 
-const CREATE_TIME_BYTES = 6;
+/** Of an id as hexadecimal digits: what tells requests apart. */
+const TAG_DIGITS = 12;
 
 const FACTS = {
   label: 'fake',
@@ -73,6 +75,7 @@ export class FakeToken implements Token {
     createKey: 0,
     createVersion: 0,
     setVersionState: 0,
+    destroyVersion: 0,
     changeRecord: 0,
     removeRecords: 0,
     sign: 0,
@@ -163,6 +166,18 @@ export class FakeToken implements Token {
     }
   }
 
+  /** Makes it hold a version as one that may not be destroyed. */
+  forbidDestruction(id: string): void {
+    for (const stored of this.#withId(id)) {
+      this.#store({ ...stored.version, isDestroyable: false }, stored.value);
+    }
+  }
+
+  /** How many versions it holds, whatever its records say. */
+  get objects(): number {
+    return this.#stored.size;
+  }
+
   /** Destroys a version behind the back of whoever uses the token. */
   remove(id: string): void {
     for (const { version } of this.#withId(id)) this.#stored.delete(versionName(version));
@@ -181,12 +196,16 @@ export class FakeToken implements Token {
     return this.#run('createKey', signal, () => {
       const id = Buffer.from(wanted.id).toString('hex');
       const found = this.#keys().find((key) => key.name === wanted.name);
-      if (found?.versions.some((version) => isRepeated(version.id, id))) return found;
-      if (found) throw failure('KEY_ALREADY_EXISTS', `key ${wanted.name} exists`);
+      if (found?.versions.some((version) => isRepeated(version, id))) return found;
+      const number = decodeVersionId(wanted.id)?.version ?? 1;
+      const isTaken = found?.versions.some(({ version }) => version >= number);
+      if (found && (isTaken || !isDestroyed(found)))
+        throw failure('KEY_ALREADY_EXISTS', `key ${wanted.name} exists`);
       this.#assertSupported(wanted.algorithm);
       const { name, settings } = wanted;
-      const version = decodeVersionId(wanted.id)?.version ?? 1;
-      if (settings) this.#writeRecord({ kind: 'settings', key: name, id, version, settings });
+      if (settings) {
+        this.#writeRecord({ kind: 'settings', key: name, id, version: number, settings });
+      }
       this.#generate(wanted, id);
       return this.#present(name);
     });
@@ -209,6 +228,10 @@ export class FakeToken implements Token {
       this.#store({ ...stored.version, state }, stored.value);
       return this.#present(ref.key);
     });
+  }
+
+  destroyVersion({ key, id }: VersionRef, signal: Cancellation): Promise<boolean> {
+    return this.#run('destroyVersion', signal, () => this.#stored.delete(versionName({ key, id })));
   }
 
   changeRecord(subject: RecordSubject, change: RecordChange, signal: Cancellation): Promise<void> {
@@ -374,9 +397,9 @@ export class FakeToken implements Token {
   }
 }
 
-/** Whether two ids differ in their time alone. */
-function isRepeated(one: string, other: string): boolean {
-  return one.slice(2 * CREATE_TIME_BYTES) === other.slice(2 * CREATE_TIME_BYTES);
+/** Whether the request with this id has made the version. */
+function isRepeated({ id, state }: KeyVersion, requested: string): boolean {
+  return state !== 'DESTROYED' && id.slice(-TAG_DIGITS) === requested.slice(-TAG_DIGITS);
 }
 
 function isSigned(

@@ -1,5 +1,5 @@
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
-import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
+import { DEFAULT_SETTINGS, type VersionRecord } from '../../src/domain/key-record.ts';
 
 /** A version as the token could report it; its id is made of its number unless it is given. */
 export function keyVersion(wanted: Partial<KeyVersion> = {}): KeyVersion {
@@ -18,6 +18,18 @@ export function keyVersion(wanted: Partial<KeyVersion> = {}): KeyVersion {
       neverExtractable: true,
       local: true,
     },
+    ...wanted,
+  };
+}
+
+/** A record of such a version, of a destruction that is scheduled unless it is told otherwise. */
+export function versionRecord(wanted: Partial<VersionRecord> = {}): VersionRecord {
+  const { key, id, version, algorithm, createTimeMs } = keyVersion({
+    version: wanted.version ?? 1,
+  });
+  return {
+    ...{ kind: 'version', key, id, version, algorithm, createTimeMs },
+    ...{ state: 'DESTROY_SCHEDULED', destroyTimeMs: Date.UTC(2026, 1, 1), deactivated: false },
     ...wanted,
   };
 }

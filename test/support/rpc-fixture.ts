@@ -11,6 +11,7 @@ import type { RequestRecord } from '../../src/rpc/request.ts';
 import { createRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import { KeyDestruction } from '../../src/service/key-destruction.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
 import { KeySettingsService } from '../../src/service/key-settings.ts';
@@ -112,5 +113,9 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
     lifecycle: new KeyLifecycle(shared),
     settings: new KeySettingsService(shared),
     publicKeys: new PublicKeyService(shared),
+    destruction: new KeyDestruction({
+      ...shared,
+      ...{ destroyDelayMs: 2_592_000_000, minDestroyDelayMs: 0, onDestroyed: () => undefined },
+    }),
   };
 }

@@ -46,7 +46,13 @@ describe('a right configuration', () => {
         },
       ],
       clients: [{ name: 'backend', grants: [{ keys: ['*'], operations: ['sign'] }] }],
-      keys: { refreshIntervalMs: 10_000, lookupTimeoutMs: 30_000, minRotationPeriodMs: 3_600_000 },
+      keys: {
+        refreshIntervalMs: 10_000,
+        lookupTimeoutMs: 30_000,
+        minRotationPeriodMs: 3_600_000,
+        destroyDelayMs: 2_592_000_000,
+        minDestroyDelayMs: 86_400_000,
+      },
       limits: {
         maxDataBytes: 1_048_576,
         maxWaiting: 1_024,
@@ -174,7 +180,8 @@ log: { level: loud }
       'FILE:17:16: clients[0].grants[0].keys[0]: must be a pattern: 1 to 63 characters of ' +
         '[A-Za-z0-9._-], with * for any number of characters',
       'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, getKey, ' +
-        'listKeys, getPublicKey, rotateKey, updateKey, updateKeyVersion, sign, verify, getTokenInfo',
+        'listKeys, getPublicKey, rotateKey, updateKey, updateKeyVersion, scheduleDestroy, restore, ' +
+        'sign, verify, getTokenInfo',
       'FILE:19:15: log.level: must be one of silent, fatal, error, warn, info, debug, trace',
     ]);
   });
@@ -288,6 +295,14 @@ log: { level: loud }
 
     expect(problems).toEqual([
       'FILE:13:11: clients[1].name: an earlier client has this name; join their grants',
+    ]);
+  });
+
+  test('has a delay of destructions that it does not allow', () => {
+    const problems = problemsOf(`${MINIMAL}keys:\n  destroyDelayMs: 1000\n`);
+
+    expect(problems).toEqual([
+      'FILE:14:19: keys.destroyDelayMs: must be minDestroyDelayMs (86400000) at the least',
     ]);
   });
 

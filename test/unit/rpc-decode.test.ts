@@ -6,7 +6,9 @@ import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
+  decodeRestoreRequest,
   decodeRotateKeyRequest,
+  decodeScheduleDestroyRequest,
   decodeSignRequest,
   decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
@@ -203,7 +205,9 @@ describe('a batch to verify', () => {
 
 describe('a request to create a key', () => {
   test('becomes an item', () => {
-    const request = { key: 'shop', algorithm: 'HMAC_SHA256', requestId: 'a b~' };
+    const request = {
+      ...{ key: 'shop', algorithm: 'HMAC_SHA256', requestId: 'a b~', reuseName: true },
+    };
 
     const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
 
@@ -225,10 +229,10 @@ describe('a request to create a key', () => {
     expect(item.settings).toEqual({ rotationPeriodMs, destroyable });
   });
 
-  test('takes an empty request_id for none', () => {
+  test('takes an empty request_id for none, and no name again unless it says so', () => {
     const item = decodeCreateKeyRequest({ key: 'shop', algorithm: 'HMAC_SHA1', requestId: '' });
 
-    expect(item.requestId).toBeUndefined();
+    expect(item).toMatchObject({ requestId: undefined, reuseName: false });
   });
 
   test.each([
@@ -335,6 +339,45 @@ describe('a request to change a version', () => {
     const failure = failureOf(() => decodeUpdateKeyVersionRequest(wire));
 
     expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: [field] });
+  });
+});
+
+describe('a request to schedule a destruction', () => {
+  const request = { key: 'shop', version: 2 };
+  const decode = (fields: object) =>
+    decodeScheduleDestroyRequest(overTheWire(v1.ScheduleDestroyRequest, { ...request, ...fields }));
+
+  test.each([
+    ['none', undefined, undefined],
+    ['an empty one', {}, 0],
+    ['seconds', { seconds: 86_400 }, 86_400_000],
+    ['seconds and nanoseconds', { seconds: 1, nanos: 500_000_000 }, 1_500],
+    ['the longest', { seconds: 315_360_000 }, 315_360_000_000],
+  ])('has the delay in milliseconds: %s', (_, delay, delayMs) => {
+    expect(decode({ delay })).toEqual({ ...request, delayMs });
+  });
+
+  test.each([
+    ['key', { key: 'a b' }],
+    ['version', { version: undefined }],
+    ['version', { version: 0 }],
+    ['delay', { delay: { seconds: -1 } }],
+    ['delay', { delay: { nanos: -1 } }],
+    ['delay', { delay: { nanos: 1 } }],
+    ['delay', { delay: { nanos: 1_000_000_000 } }],
+    ['delay', { delay: { seconds: 2 ** 62 } }],
+  ])('is refused with a wrong %s', (field, fields) => {
+    expect(failureOf(() => decode(fields))).toEqual({ reason: 'FIELD_INVALID', fields: [field] });
+  });
+});
+
+test('a request to restore a version names it', () => {
+  const request = { key: 'shop', version: 2 };
+
+  expect(decodeRestoreRequest(overTheWire(v1.RestoreRequest, request))).toEqual(request);
+  expect(failureOf(() => decodeRestoreRequest({ key: 'shop' }))).toEqual({
+    reason: 'FIELD_INVALID',
+    fields: ['version'],
   });
 });
 

@@ -11,6 +11,7 @@ import {
   encodeVerifications,
 } from '../../src/rpc/encode.ts';
 import { v1 } from '../../src/rpc/proto.ts';
+import { keyOf, versionRecord } from '../support/key-version.ts';
 
 const proven = {
   sensitive: true,
@@ -166,6 +167,21 @@ describe('over the wire', () => {
       nextRotationTime: { seconds: 1_700_086_400, nanos: 623_000_000 },
       destroyable: false,
     });
+  });
+
+  test.each([
+    ['DESTROY_SCHEDULED', { seconds: 1_800_000_000, nanos: 500_000_000 }],
+    ['DESTROYED', { seconds: 1_800_000_000, nanos: 500_000_000 }],
+    ['SUSPENDED', undefined],
+  ] as const)('a version that is %s has the time of its end: %j', (state, destroyTime) => {
+    const destruction = versionRecord({ destroyTimeMs: 1_800_000_000_500 });
+    const recorded = version(1, { state, destruction });
+
+    const bytes = v1.Key.serialize(encodeKey(keyOf(recorded), [recorded]));
+
+    const [wire] = v1.Key.deserialize(bytes).versions;
+    expect(wire?.state).toBe(state);
+    expect(wire?.destroyTime).toEqual(destroyTime);
   });
 
   test('an attribute that the token does not report stays absent', () => {

@@ -112,6 +112,6 @@ describe('the token', () => {
 test('nothing but these operations can be granted', () => {
   expect(OPERATIONS).toEqual([
     ...['createKey', 'getKey', 'listKeys', 'getPublicKey', 'rotateKey', 'updateKey'],
-    ...['updateKeyVersion', 'sign', 'verify', 'getTokenInfo'],
+    ...['updateKeyVersion', 'scheduleDestroy', 'restore', 'sign', 'verify', 'getTokenInfo'],
   ]);
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
 import { FINGERPRINT_BYTES } from '../../src/domain/fingerprint.ts';
-import { KEY_STATES } from '../../src/domain/key-state.ts';
+import { USAGE_STATES } from '../../src/domain/key-state.ts';
 import { FrameReader } from '../../src/token-host/frames.ts';
 import {
   decodeFingerprints,
@@ -149,7 +149,7 @@ describe('a request', () => {
 
   test('to change the state of a version arrives as it was sent', () => {
     fc.assert(
-      fc.property(ref, fc.constantFrom(...KEY_STATES), (ref, state) => {
+      fc.property(ref, fc.constantFrom(...USAGE_STATES), (ref, state) => {
         const payload = payloadOf(encodeStateChange(ref, state), OPERATION.setVersionState);
 
         expect(decodeJson(payload)).toEqual({ ...ref, state });
