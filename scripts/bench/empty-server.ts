@@ -75,6 +75,7 @@ async function startService(unixSocket: string): Promise<string[]> {
     keys: { createKey: none, getKey: none, listKeys: none, getTokenInfo: none },
     lifecycle: { rotateKey: none, updateKeyVersion: none },
     settings: { updateKey: none },
+    destruction: { scheduleDestroy: none, restore: none },
     health: new Health(),
     limits: {
       maxDataBytes: 1_048_576,

@@ -15,6 +15,7 @@ const WAIT = { timeout: 60_000, interval: 100 };
 /** How often a daemon is killed. */
 const ROUNDS = Number(process.env['SIGILD_KILL_ROUNDS'] ?? 30);
 
+/** After its first change: some changes more. */
 const LONGEST_LIFE_MS = 400;
 
 const KEYS = ['k0', 'k1', 'k2'];
@@ -162,7 +163,7 @@ async function keepChanging(
   client: Client,
   name: string,
   seed: number,
-  signal: AbortSignal,
+  { signal, onChanged }: { readonly signal: AbortSignal; readonly onChanged: () => void },
 ): Promise<void> {
   const options = { ...PATIENT, signal };
   for (let turn = seed; ; turn++) {
@@ -174,6 +175,7 @@ async function keepChanging(
     }
     const delayMs = turn % 3 === 0 ? 0 : 60_000;
     await client.keys.scheduleDestroy(name, old.version, { ...options, delayMs });
+    onChanged();
     if (delayMs > 0) await client.keys.restore(name, old.version, options);
   }
 }
@@ -198,9 +200,17 @@ test('whatever a daemon does when it is killed, keys stay usable and nothing is 
   for (let round = 0; round < ROUNDS; round++) {
     const { daemon, client } = await start(`round-${round}`);
     const killed = new AbortController();
-    const changing = KEYS.map((name) =>
-      keepChanging(client, name, round, killed.signal).catch(() => undefined),
-    );
+    const { signal } = killed;
+    const changing: Promise<void>[] = [];
+    const changed = new Promise<void>((onChanged) => {
+      for (const name of KEYS) {
+        changing.push(
+          keepChanging(client, name, round, { signal, onChanged }).catch(() => undefined),
+        );
+      }
+    });
+    // The first change has waited for the host that makes it.
+    await Promise.race([changed, Promise.all(changing)]);
     await pause(Math.random() * LONGEST_LIFE_MS);
     daemon.process.kill('SIGKILL');
     await daemon.exited;
