@@ -109,9 +109,18 @@ describe('the token', () => {
   });
 });
 
-test('nothing but the eight operations can be granted', () => {
+test('nothing but the nine operations can be granted', () => {
   expect(OPERATIONS).toEqual([
-    ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion', 'sign', 'verify'],
+    ...[
+      'createKey',
+      'getKey',
+      'listKeys',
+      'rotateKey',
+      'updateKey',
+      'updateKeyVersion',
+      'sign',
+      'verify',
+    ],
     'getTokenInfo',
   ]);
 });
