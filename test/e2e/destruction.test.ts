@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Client, connect, type Key } from '../../src/client/client.ts';
+import { sigilctlOnTerminal } from '../integration/admin-sigilctl.ts';
 import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 
@@ -155,6 +156,29 @@ describe('a version', () => {
       logLines.filter(({ msg }) => msg.startsWith('what is due')),
     );
     expect(warnings).toEqual([]);
+  });
+});
+
+describe('the last version of a key', () => {
+  test.each([
+    ['its name', 'shop', 0, 'DESTROY_SCHEDULED'],
+    ['another name', 'shop1', 64, 'SUSPENDED'],
+    ['Ctrl-C', '\u0003', 1, 'SUSPENDED'],
+  ])('is scheduled on a terminal for who types %s', async (_, typed, exitCode, state) => {
+    softHsm = createSoftHsm();
+    const { client, daemon } = await start();
+    await client.keys.create('shop', 'HMAC_SHA256', PATIENT);
+    await client.keys.updateVersion('shop', 1, 'SUSPENDED', PATIENT);
+
+    const run = sigilctlOnTerminal(
+      ['key', 'destroy', 'shop', '--version', '1', '--timeout-ms', '60000'],
+      { ...process.env, SIGILD_ADDRESS: daemon.addresses[0] },
+      [["version 1 is the last one of key shop; type the key's name to go on: ", `${typed}\r`]],
+    );
+
+    expect(run.exitCode).toBe(exitCode);
+    expect(run.echoes).toBe(true);
+    expect(statesOf(await client.keys.get('shop', PATIENT))).toEqual([state]);
   });
 });
 
