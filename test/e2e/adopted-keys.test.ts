@@ -107,6 +107,7 @@ describe('a key of another tool that an adopt rule covers', () => {
           },
         },
       ],
+      destroyable: true,
     });
     expect(generated.key?.versions?.[0]).toMatchObject({
       version: 1,

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type Client, connect, type Key } from '../../src/client/client.ts';
+import { sigilctlOnTerminal } from '../integration/admin-sigilctl.ts';
 import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 
@@ -15,6 +16,7 @@ const WAIT = { timeout: 60_000, interval: 100 };
 /** How often a daemon is killed. */
 const ROUNDS = Number(process.env['SIGILD_KILL_ROUNDS'] ?? 30);
 
+/** After its first change: some changes more. */
 const LONGEST_LIFE_MS = 400;
 
 const KEYS = ['k0', 'k1', 'k2'];
@@ -157,12 +159,35 @@ describe('a version', () => {
   });
 });
 
+describe('the last version of a key', () => {
+  test.each([
+    ['its name', 'shop', 0, 'DESTROY_SCHEDULED'],
+    ['another name', 'shop1', 64, 'SUSPENDED'],
+    ['Ctrl-C', '\u0003', 1, 'SUSPENDED'],
+  ])('is scheduled on a terminal for who types %s', async (_, typed, exitCode, state) => {
+    softHsm = createSoftHsm();
+    const { client, daemon } = await start();
+    await client.keys.create('shop', 'HMAC_SHA256', PATIENT);
+    await client.keys.updateVersion('shop', 1, 'SUSPENDED', PATIENT);
+
+    const run = sigilctlOnTerminal(
+      ['key', 'destroy', 'shop', '--version', '1', '--timeout-ms', '60000'],
+      { ...process.env, SIGILD_ADDRESS: daemon.addresses[0] },
+      [["version 1 is the last one of key shop; type the key's name to go on: ", `${typed}\r`]],
+    );
+
+    expect(run.exitCode).toBe(exitCode);
+    expect(run.echoes).toBe(true);
+    expect(statesOf(await client.keys.get('shop', PATIENT))).toEqual([state]);
+  });
+});
+
 /** Schedules, restores and destroys the older version of a key again and again, until it fails. */
 async function keepChanging(
   client: Client,
   name: string,
   seed: number,
-  signal: AbortSignal,
+  { signal, onChanged }: { readonly signal: AbortSignal; readonly onChanged: () => void },
 ): Promise<void> {
   const options = { ...PATIENT, signal };
   for (let turn = seed; ; turn++) {
@@ -174,6 +199,7 @@ async function keepChanging(
     }
     const delayMs = turn % 3 === 0 ? 0 : 60_000;
     await client.keys.scheduleDestroy(name, old.version, { ...options, delayMs });
+    onChanged();
     if (delayMs > 0) await client.keys.restore(name, old.version, options);
   }
 }
@@ -198,9 +224,17 @@ test('whatever a daemon does when it is killed, keys stay usable and nothing is 
   for (let round = 0; round < ROUNDS; round++) {
     const { daemon, client } = await start(`round-${round}`);
     const killed = new AbortController();
-    const changing = KEYS.map((name) =>
-      keepChanging(client, name, round, killed.signal).catch(() => undefined),
-    );
+    const { signal } = killed;
+    const changing: Promise<void>[] = [];
+    const changed = new Promise<void>((onChanged) => {
+      for (const name of KEYS) {
+        changing.push(
+          keepChanging(client, name, round, { signal, onChanged }).catch(() => undefined),
+        );
+      }
+    });
+    // The first change has waited for the host that makes it.
+    await Promise.race([changed, Promise.all(changing)]);
     await pause(Math.random() * LONGEST_LIFE_MS);
     daemon.process.kill('SIGKILL');
     await daemon.exited;
