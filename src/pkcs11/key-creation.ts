@@ -180,7 +180,11 @@ function sameTag({ version }: KeyObject, id: Buffer): boolean {
   return version.version === 1 && version.createTimeMs !== undefined && version.id.endsWith(tag);
 }
 
-/** Destroys every object that is this version, the private half of a pair first. @throws {CryptokiError} */
+/**
+ * Destroys every object that is this version, the private half of a pair first.
+ *
+ * @throws {CryptokiError}
+ */
 export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): void {
   const named = objects.lookAt(session, ref.key);
   destroyEach(session, objectsOf(named, ref));
