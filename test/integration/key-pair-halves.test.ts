@@ -277,6 +277,23 @@ describe('a change behind the back of a session', () => {
   });
 });
 
+test('a public key of another kind hides no pair', () => {
+  const number = (type: number) => ({ type, value: Buffer.alloc(32, 1) });
+  other.lib.C_CreateObject(other.handle, [
+    { type: pkcs11js.CKA_CLASS, value: CKO_PUBLIC_KEY },
+    { type: pkcs11js.CKA_KEY_TYPE, value: pkcs11js.CKK_DSA },
+    { type: pkcs11js.CKA_TOKEN, value: true },
+    { type: pkcs11js.CKA_LABEL, value: 'dsa' },
+    ...['CKA_PRIME', 'CKA_SUBPRIME', 'CKA_BASE', 'CKA_VALUE'].map((type) =>
+      number(pkcs11js[type as 'CKA_PRIME']),
+    ),
+  ]);
+
+  expect(session.findKey('dsa')).toBeUndefined();
+  expect(session.findKey('adopted-p256')?.versions).toHaveLength(1);
+  expect(session.listKeys().map(({ name }) => name)).toContain('adopted-p256');
+});
+
 describe('a pair of another tool', () => {
   test('is served where a rule gives it an algorithm of its curve', () => {
     const [version] = session.findKey('adopted-p256')?.versions ?? [];
