@@ -13,6 +13,12 @@ import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 
 const ALGORITHM = 'EC_SIGN_P256_SHA256';
+/** As pkcs11-tool names the types. */
+const TOOL_PAIRS = [
+  ['rsa:2048', 'RSA_SIGN_PSS_2048_SHA256'],
+  ['EC:secp384r1', 'EC_SIGN_P384_SHA384'],
+  ['EC:edwards25519', 'EC_SIGN_ED25519'],
+] as const;
 const DATA = Buffer.from('data');
 const HOUR_MS = 3_600_000;
 const { CKO_PRIVATE_KEY, CKO_PUBLIC_KEY } = pkcs11js;
@@ -29,6 +35,12 @@ beforeAll(() => {
   softHsm.importPair('adopted-p256', pemOf('P-256'));
   softHsm.importPair('adopted-p384', pemOf('P-384'));
   softHsm.importPair('unruled', pemOf('P-256'));
+  for (const [type, algorithm] of TOOL_PAIRS) {
+    softHsm.pkcs11Tool(
+      ...['--keypairgen', '--key-type', type, '--usage-sign'],
+      ...['--label', `tool-${algorithm}`, '--id', '0102'],
+    );
+  }
   connection = connectToken({
     module: softHsm.module,
     selector: { label: softHsm.label },
@@ -59,7 +71,10 @@ function pemOf(namedCurve: string): string {
 function open(): TokenSession {
   return new TokenSession({
     slot: connection.slot,
-    adopt: [{ label: 'adopted-*', algorithm: ALGORITHM }],
+    adopt: [
+      ...TOOL_PAIRS.map(([, algorithm]) => ({ label: `tool-${algorithm}`, algorithm })),
+      { label: 'adopted-*', algorithm: ALGORITHM },
+    ],
     canaryMac: connection.canaryMac,
     locations: new KeyLocations(),
     warmKeys: undefined,
@@ -299,6 +314,13 @@ describe('a pair of another tool', () => {
     const [version] = session.findKey('adopted-p256')?.versions ?? [];
 
     expect(version).toMatchObject({ version: 1, algorithm: ALGORITHM, createTimeMs: undefined });
+    expect(isValid(version as KeyVersion, sign(version as KeyVersion))).toBe(true);
+  });
+
+  test.each(TOOL_PAIRS)('of pkcs11-tool’s type %s signs and verifies with %s', (_, algorithm) => {
+    const [version] = session.findKey(`tool-${algorithm}`)?.versions ?? [];
+
+    expect(version).toMatchObject({ algorithm, state: 'ACTIVE', attributes: { local: true } });
     expect(isValid(version as KeyVersion, sign(version as KeyVersion))).toBe(true);
   });
 
