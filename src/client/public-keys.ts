@@ -41,9 +41,18 @@ export function decodePublicKey(publicKey: PublicKey__Output | undefined): Publi
   const { key = '', version = 0, versionId = '', algorithm, pem = '', der, jwk } = publicKey;
   // An algorithm of a newer daemon arrives as a number.
   const name = String(algorithm ?? 'UNSPECIFIED');
-  return { key, version, versionId, algorithm: name, pem, der, jwk: JSON.parse(jwk ?? '{}') };
+  return { key, version, versionId, algorithm: name, pem, der, jwk: parsed<Jwk>(jwk) };
 }
 
 export function decodeJwks(jwks: string | undefined): Jwks {
-  return JSON.parse(jwks ?? '{"keys":[]}');
+  return parsed<Jwks>(jwks);
+}
+
+/** @throws {SigildError} INTERNAL */
+function parsed<Document>(json = ''): Document {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new SigildError('INTERNAL', 'the daemon answered with what is no JSON', { cause: error });
+  }
 }

@@ -39,25 +39,21 @@ const PUBLIC_TYPES = [...NAME_TYPES, pkcs11js.CKA_KEY_TYPE, pkcs11js.CKA_VERIFY]
 
 /**
  * A public half that is alone is what a crash has left, or one of a pair that another daemon makes or
- * destroys at this moment. After this time it is the former.
+ * destroys at this moment. After this time it is the former: the private half is not just out of
+ * sight, as it would be without a login, for then the public one would be so too.
  */
 const ORPHAN_AGE_MS = 600_000;
 
 /** Reads the halves of key pairs. */
 export class KeyHalves {
-  /** Each for objects that have the same attributes. */
-  readonly #readers = {
-    private: new AttributeReader(),
-    public: new AttributeReader(),
-    rsa: new AttributeReader(),
-    ec: new AttributeReader(),
-  };
+  readonly #privateReader = new AttributeReader();
+  readonly #publicReader = new AttributeReader();
 
   /** @returns undefined for one whose name is none of sigild's @throws {CryptokiError} */
   read(session: Session, handle: Handle, isPrivate: boolean): KeyHalf | undefined {
     const attributes = isPrivate
-      ? this.#readers.private.read(session, handle, PRIVATE_TYPES)
-      : this.#readers.public.read(session, handle, PUBLIC_TYPES);
+      ? this.#privateReader.read(session, handle, PRIVATE_TYPES)
+      : this.#publicReader.read(session, handle, PUBLIC_TYPES);
     const key = attributes.text(pkcs11js.CKA_LABEL);
     if (key === undefined || !isKeyName(key)) return undefined;
     const ckaId = attributes.bytes(pkcs11js.CKA_ID) ?? Buffer.alloc(0);
@@ -72,9 +68,10 @@ export class KeyHalves {
   }
 
   #publicKey(session: Session, handle: Handle, attributes: Attributes): CryptoKey | undefined {
-    return attributes.number(pkcs11js.CKA_KEY_TYPE) === pkcs11js.CKK_RSA
-      ? rsaPublicKey(this.#readers.rsa.read(session, handle, RSA_TYPES))
-      : ecPublicKey(this.#readers.ec.read(session, handle, EC_TYPES));
+    const isRsa = attributes.number(pkcs11js.CKA_KEY_TYPE) === pkcs11js.CKK_RSA;
+    // There are other types of keys, which have neither.
+    const found = this.#publicReader.tryRead(session, handle, isRsa ? RSA_TYPES : EC_TYPES);
+    return found && (isRsa ? rsaPublicKey(found) : ecPublicKey(found));
   }
 }
 
@@ -87,10 +84,11 @@ export function pairUp(
   halves: readonly KeyHalf[],
   adopted: (name: string) => Algorithm | undefined,
 ): KeyObject[] {
+  const publicHalves = byName(halves.filter(({ isPrivate }) => !isPrivate));
   return halves
     .filter(({ isPrivate }) => isPrivate)
     .flatMap((half) =>
-      othersOf(half, halves).flatMap((other) => {
+      (publicHalves.get(nameOf(half)) ?? []).flatMap((other) => {
         const object = objectOf(half, other, adopted(half.key));
         return object ? [object] : [];
       }),
@@ -99,8 +97,9 @@ export function pairUp(
 
 /** Public halves of sigild's own that will not have a private one any more. */
 export function orphansOf(halves: readonly KeyHalf[], nowMs: number): Handle[] {
+  const privateHalves = byName(halves.filter(({ isPrivate }) => isPrivate));
   return halves
-    .filter((half) => isOwnPublic(half) && othersOf(half, halves).length === 0)
+    .filter((half) => isOwnPublic(half) && !privateHalves.has(nameOf(half)))
     .filter(({ ckaId }) => (decodeVersionId(ckaId)?.createTimeMs ?? nowMs) < nowMs - ORPHAN_AGE_MS)
     .map(({ handle }) => handle);
 }
@@ -114,11 +113,19 @@ export function isSamePublicKey(one: CryptoKey, other: CryptoKey): boolean {
   return spkiOf(one).equals(spkiOf(other));
 }
 
-function othersOf(half: KeyHalf, halves: readonly KeyHalf[]): KeyHalf[] {
-  return halves.filter(
-    ({ isPrivate, key, ckaId }) =>
-      isPrivate !== half.isPrivate && key === half.key && ckaId.equals(half.ckaId),
-  );
+/** What both halves of a pair have in common. */
+function nameOf({ key, ckaId }: KeyHalf): string {
+  return `${key}/${ckaId.toString('hex')}`;
+}
+
+function byName(halves: readonly KeyHalf[]): ReadonlyMap<string, readonly KeyHalf[]> {
+  const groups = new Map<string, KeyHalf[]>();
+  for (const half of halves) {
+    const group = groups.get(nameOf(half));
+    if (group) group.push(half);
+    else groups.set(nameOf(half), [half]);
+  }
+  return groups;
 }
 
 function objectOf(

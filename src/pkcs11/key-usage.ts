@@ -8,8 +8,8 @@ import type { KeyObject, KeyObjects } from './key-objects.ts';
 import type { Session } from './session.ts';
 
 /**
- * Sets what the token lets a version do, in one call for each object, and reads it back. A version that it lets do
- * just that already is left alone.
+ * Sets what the token lets a version do, in one call for each of its objects, and reads it back. A
+ * version that it lets do just that already is left alone.
  *
  * @returns whether the token holds that version
  * @throws {SigildError} KEY_AMBIGUOUS, TOKEN_REFUSED

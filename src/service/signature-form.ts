@@ -42,17 +42,35 @@ export function assertForm(
   for (const digest of messages) assertDigest(algorithm, digest);
 }
 
-/** The versions whose algorithm has this form. @throws {SigildError} as {@link assertForm} for none */
-export function versionsWith(
+/** The versions whose algorithm has this form. */
+export function ableVersions(
   versions: readonly KeyVersion[],
   form: SignatureForm,
   batch: readonly SignedData[],
 ): readonly KeyVersion[] {
   if (!form.digests && form.format === undefined) return versions;
   const messages = batch.map(({ data }) => data);
-  const outcomes = versions.map(({ algorithm }) => problemOf(algorithm, form, messages));
-  const able = versions.filter((_, index) => outcomes[index] === undefined);
-  if (able.length === 0) throw outcomes[0];
+  return versions.filter(({ algorithm }) => hasForm(algorithm, form, messages));
+}
+
+/**
+ * As {@link ableVersions}, of at least one version.
+ *
+ * @throws {SigildError} as {@link assertForm} of the newest one where none is able
+ */
+export function demandAble(
+  versions: readonly KeyVersion[],
+  form: SignatureForm,
+  batch: readonly SignedData[],
+): readonly KeyVersion[] {
+  const able = ableVersions(versions, form, batch);
+  const [newest] = versions;
+  if (able.length > 0 || !newest) return able;
+  assertForm(
+    newest.algorithm,
+    form,
+    batch.map(({ data }) => data),
+  );
   return able;
 }
 
@@ -124,16 +142,16 @@ function ifPossible(
   return isPossible ? signature : undefined;
 }
 
-function problemOf(
+function hasForm(
   algorithm: Algorithm,
   form: SignatureForm,
   messages: readonly Uint8Array[],
-): SigildError | undefined {
+): boolean {
   try {
     assertForm(algorithm, form, messages);
-    return undefined;
+    return true;
   } catch (error) {
-    if (error instanceof SigildError) return error;
+    if (error instanceof SigildError) return false;
     throw error;
   }
 }

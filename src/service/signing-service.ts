@@ -10,13 +10,14 @@ import type { KeyCatalog } from './key-catalog.ts';
 import type { SignedData, Token } from './ports.ts';
 import { isReserved } from './reserved-text.ts';
 import {
+  ableVersions,
   alikeVersions,
   assertForm,
+  demandAble,
   isPossible,
   readable,
   reserved,
   type SignatureForm,
-  versionsWith,
   written,
 } from './signature-form.ts';
 
@@ -104,7 +105,7 @@ export class SigningService {
     let tried: readonly KeyVersion[] = [];
     const verified = await withFreshKey(this.#catalog, name, context.signal, choose, (versions) => {
       tried = versions;
-      const able = versionsWith(versions, request, batch);
+      const able = demandAble(versions, request, batch);
       return this.#verifyPossible(able, request, batch, context.signal);
     });
     if (version !== undefined) return verified;
@@ -128,7 +129,7 @@ export class SigningService {
     const ids = new Set(known.map(({ id }) => id));
     const newer = verifyingVersions(key, undefined).filter(({ id }) => !ids.has(id));
     if (newer.length === 0) return new Map();
-    const able = versionsWith(newer, request, missed);
+    const able = ableVersions(newer, request, missed);
     const verified = await this.#verifyPossible(able, request, missed, signal);
     return new Map(missed.map((signed, index) => [signed, verified[index]]));
   }

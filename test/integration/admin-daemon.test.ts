@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, createPublicKey, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -321,6 +321,60 @@ describe('key rotate', () => {
 
     expect(run.exitCode).toBe(69);
     expect(run.stderr).toMatch(/the new version may exist: repeat with --request-id rotation-1/);
+  });
+});
+
+describe('key export-public', () => {
+  const createPair = () => daemon('key', 'create', 'invoices', '--algorithm', 'EC_SIGN_ED25519');
+
+  test('prints PEM, and on stderr of which version it is', async () => {
+    await createPair();
+
+    const run = await daemon('key', 'export-public', 'invoices');
+
+    expect(run.exitCode).toBe(0);
+    expect(createPublicKey(run.stdout).asymmetricKeyType).toBe('ed25519');
+    expect(run.stderr).toMatch(/^version 1 \(id [0-9a-f]{32}\), EC_SIGN_ED25519$/m);
+  });
+
+  test('prints a JWK', async () => {
+    await createPair();
+
+    const run = await daemon('key', 'export-public', 'invoices', '--format', 'jwk');
+
+    expect(JSON.parse(run.stdout)).toMatchObject({ kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA' });
+  });
+
+  test('prints all forms as JSON', async () => {
+    await createPair();
+    await daemon('key', 'rotate', 'invoices');
+
+    const run = await daemon('key', 'export-public', 'invoices', '--version', '1', '-o', 'json');
+
+    const { der, pem, ...rest } = JSON.parse(run.stdout);
+    const key = createPublicKey({ key: Buffer.from(der, 'base64'), format: 'der', type: 'spki' });
+    expect(key.export({ format: 'pem', type: 'spki' })).toBe(pem);
+    expect(rest).toMatchObject({ key: 'invoices', version: 1, jwk: { use: 'sig' } });
+  });
+
+  test('says that a MAC key has none', async () => {
+    await create('webhooks');
+
+    const run = await daemon('key', 'export-public', 'webhooks');
+
+    expect(run).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(run.stderr).toMatch(/\(KEY_HAS_NO_PUBLIC_KEY\)$/m);
+  });
+
+  test('prints all public keys as a JWK Set', async () => {
+    await createPair();
+    await create('webhooks');
+
+    for (const args of [[], ['-o', 'json']]) {
+      const run = await daemon('key', 'jwks', ...args);
+
+      expect(JSON.parse(run.stdout)).toMatchObject({ keys: [{ kty: 'OKP', use: 'sig' }] });
+    }
   });
 });
 

@@ -14,6 +14,12 @@ import { keysOf } from '../support/session-keys.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 
 const ALGORITHM = 'EC_SIGN_P256_SHA256';
+/** As pkcs11-tool names the types. */
+const TOOL_PAIRS = [
+  ['rsa:2048', 'RSA_SIGN_PSS_2048_SHA256'],
+  ['EC:secp384r1', 'EC_SIGN_P384_SHA384'],
+  ['EC:edwards25519', 'EC_SIGN_ED25519'],
+] as const;
 const DATA = Buffer.from('data');
 const HOUR_MS = 3_600_000;
 const { CKO_PRIVATE_KEY, CKO_PUBLIC_KEY } = pkcs11js;
@@ -30,6 +36,12 @@ beforeAll(() => {
   softHsm.importPair('adopted-p256', pemOf('P-256'));
   softHsm.importPair('adopted-p384', pemOf('P-384'));
   softHsm.importPair('unruled', pemOf('P-256'));
+  for (const [type, algorithm] of TOOL_PAIRS) {
+    softHsm.pkcs11Tool(
+      ...['--keypairgen', '--key-type', type, '--usage-sign'],
+      ...['--label', `tool-${algorithm}`, '--id', '0102'],
+    );
+  }
   connection = connectToken({
     module: softHsm.module,
     selector: { label: softHsm.label },
@@ -60,7 +72,10 @@ function pemOf(namedCurve: string): string {
 function open(): TokenSession {
   return new TokenSession({
     slot: connection.slot,
-    adopt: [{ label: 'adopted-*', algorithm: ALGORITHM }],
+    adopt: [
+      ...TOOL_PAIRS.map(([, algorithm]) => ({ label: `tool-${algorithm}`, algorithm })),
+      { label: 'adopted-*', algorithm: ALGORITHM },
+    ],
     canaryMac: connection.canaryMac,
     locations: new KeyLocations(),
     warmKeys: undefined,
@@ -278,11 +293,35 @@ describe('a change behind the back of a session', () => {
   });
 });
 
+test('a public key of another kind hides no pair', () => {
+  const number = (type: number) => ({ type, value: Buffer.alloc(32, 1) });
+  other.lib.C_CreateObject(other.handle, [
+    { type: pkcs11js.CKA_CLASS, value: CKO_PUBLIC_KEY },
+    { type: pkcs11js.CKA_KEY_TYPE, value: pkcs11js.CKK_DSA },
+    { type: pkcs11js.CKA_TOKEN, value: true },
+    { type: pkcs11js.CKA_LABEL, value: 'dsa' },
+    ...['CKA_PRIME', 'CKA_SUBPRIME', 'CKA_BASE', 'CKA_VALUE'].map((type) =>
+      number(pkcs11js[type as 'CKA_PRIME']),
+    ),
+  ]);
+
+  expect(session.findKey('dsa')).toBeUndefined();
+  expect(session.findKey('adopted-p256')?.versions).toHaveLength(1);
+  expect(session.listKeys().map(({ name }) => name)).toContain('adopted-p256');
+});
+
 describe('a pair of another tool', () => {
   test('is served where a rule gives it an algorithm of its curve', () => {
     const [version] = session.findKey('adopted-p256')?.versions ?? [];
 
     expect(version).toMatchObject({ version: 1, algorithm: ALGORITHM, createTimeMs: undefined });
+    expect(isValid(version as KeyVersion, sign(version as KeyVersion))).toBe(true);
+  });
+
+  test.each(TOOL_PAIRS)('of pkcs11-tool’s type %s signs and verifies with %s', (_, algorithm) => {
+    const [version] = session.findKey(`tool-${algorithm}`)?.versions ?? [];
+
+    expect(version).toMatchObject({ algorithm, state: 'ACTIVE', attributes: { local: true } });
     expect(isValid(version as KeyVersion, sign(version as KeyVersion))).toBe(true);
   });
 

@@ -109,6 +109,54 @@ describe('a request to verify', () => {
   });
 });
 
+describe('a message that is given by its digest', () => {
+  const digest = Buffer.alloc(32, 1);
+
+  test('arrives as such, to sign and to verify', () => {
+    const sign = overTheWire(v1.SignRequest, { key: 'shop', digest, signatureFormat: 'RAW' });
+    const verify = overTheWire(v1.VerifyRequest, { key: 'shop', digest, signature: data });
+
+    expect(decodeSignRequest(sign)).toEqual({
+      ...{ key: 'shop', version: undefined, batch: [digest] },
+      ...{ digests: true, format: 'RAW' },
+    });
+    expect(decodeVerifyRequest(verify)).toEqual({
+      ...{ key: 'shop', version: undefined, batch: [{ data: digest, mac: data }] },
+      digests: true,
+    });
+  });
+
+  test('is refused beside the message', () => {
+    const both = { key: 'shop', data, digest, signature: data };
+    const expected = { reason: 'FIELD_INVALID', fields: ['digest'] };
+
+    expect(failureOf(() => decodeSignRequest(both))).toEqual(expected);
+    expect(failureOf(() => decodeVerifyRequest(both))).toEqual(expected);
+  });
+});
+
+describe('the format of a signature', () => {
+  test.each([
+    [undefined, undefined],
+    ['SIGNATURE_FORMAT_UNSPECIFIED', undefined],
+    ['DER', 'DER'],
+    ['RAW', 'RAW'],
+  ] as const)('%s is %s', (signatureFormat, format) => {
+    const request = { key: 'shop', data, ...(signatureFormat && { signatureFormat }) };
+
+    expect(decodeSignRequest(request).format).toBe(format);
+  });
+
+  test('is refused when the API does not know it', () => {
+    const request = { key: 'shop', data, signatureFormat: 9 as never };
+
+    expect(failureOf(() => decodeSignRequest(request))).toEqual({
+      reason: 'FIELD_INVALID',
+      fields: ['signature_format'],
+    });
+  });
+});
+
 const MAX_ITEMS = 1_024;
 const MAX_BYTES = 4 * 1_024 * 1_024;
 
