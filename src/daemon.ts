@@ -10,6 +10,7 @@ import { HealthMonitor } from './rpc/health-monitor.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
+import { KeyImport } from './service/key-import.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { SigningService } from './service/signing-service.ts';
@@ -132,10 +133,12 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     enabledAlgorithms: new Set(config.algorithms),
     turns: new Turns(),
   };
+  const lifecycle = new KeyLifecycle(shared);
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     keys: new KeyService(shared),
-    lifecycle: new KeyLifecycle(shared),
+    lifecycle,
+    imports: new KeyImport({ ...shared, lifecycle }),
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,

@@ -1,6 +1,8 @@
+import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
@@ -47,6 +49,11 @@ export class InProcessToken implements Token {
     signal.throwIfAborted();
     const { key: created, made } = this.#changes.createVersion(key);
     return made ? settleVersion(this.#creation(key)) : created;
+  }
+
+  async makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    signal.throwIfAborted();
+    return this.#changes.makeImportKey(algorithm);
   }
 
   async setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {

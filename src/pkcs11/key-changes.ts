@@ -1,14 +1,26 @@
+import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
 import { type KeyState, usageOf } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
-import { type Creation, createKey, createVersion, destroyVersion } from './key-creation.ts';
+import { ImportKeys } from './import-keys.ts';
+import { importOf } from './imported-key.ts';
+import {
+  type Creation,
+  createKey,
+  createVersion,
+  destroyVersion,
+  generationOf,
+  type KeySource,
+} from './key-creation.ts';
 import { setUsage } from './key-usage.ts';
 import type { TokenSession } from './token-session.ts';
 
 /** What changes keys on the token, over one session. Other sessions go on with what they know. */
 export class KeyChanges {
   readonly #session: TokenSession;
+  readonly #importKeys = new ImportKeys();
 
   constructor(session: TokenSession) {
     this.#session = session;
@@ -17,14 +29,21 @@ export class KeyChanges {
   /** Several at the same time may each make one. @throws {SigildError} as Token.createKey */
   createKey(key: NewKey): Creation {
     return this.#session.once(`creating key ${key.name}`, (session, objects) =>
-      createKey(session, objects, key),
+      this.#withSource(key, (source) => createKey(session, objects, key, source)),
     );
   }
 
   /** Several at the same time may each make one. @throws {SigildError} as Token.createVersion */
   createVersion(key: NewKey): Creation {
     return this.#session.once(`making a version of key ${key.name}`, (session, objects) =>
-      createVersion(session, objects, key),
+      this.#withSource(key, (source) => createVersion(session, objects, key, source)),
+    );
+  }
+
+  /** It stays with this object, which has to live on until it is used. @throws as Token.makeImportKey */
+  makeImportKey(algorithm: Algorithm): ImportKey {
+    return this.#session.once('making an import key', (session) =>
+      this.#importKeys.make(session.slot, algorithm),
     );
   }
 
@@ -46,5 +65,15 @@ export class KeyChanges {
     this.#session.once(`destroying a version of key ${ref.key}`, (session, objects) =>
       destroyVersion(session, objects, ref),
     );
+  }
+
+  #withSource(key: NewKey, make: (source: KeySource) => Creation): Creation {
+    const { algorithm, wrapped } = key;
+    if (!wrapped) return make(generationOf(algorithm));
+    try {
+      return make(importOf(this.#importKeys, wrapped, algorithm));
+    } finally {
+      this.#importKeys.discard(wrapped.importKeyId);
+    }
   }
 }

@@ -7,7 +7,7 @@ import type { NewKey } from '../service/ports.ts';
 import { type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
-import { differingAttributes, macKeyTemplate } from './key-template.ts';
+import { differingAttributes, GENERATED, macKeyTemplate, type SecretKey } from './key-template.ts';
 import { assertSupported, MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
@@ -17,19 +17,44 @@ export interface Creation {
   readonly made: boolean;
 }
 
+/** Where the object of a new key comes from. */
+export interface KeySource {
+  readonly templateOf: (key: SecretKey) => Template;
+  /** What the token has to report of the object beside the template. */
+  readonly proof: Template;
+  /** @throws {SigildError} @throws {CryptokiError} */
+  readonly make: (session: Session, objects: KeyObjects, template: Template) => Handle;
+}
+
+/** @returns a source of keys that the token generates */
+export function generationOf(algorithm: Algorithm): KeySource {
+  const mechanism = { mechanism: MECHANISMS[algorithm].generation.type };
+  return {
+    templateOf: macKeyTemplate,
+    proof: GENERATED,
+    make: ({ lib, handle }, _objects, template) =>
+      ck('C_GenerateKey', () => lib.C_GenerateKey(handle, mechanism, nativeTemplate(template))),
+  };
+}
+
 /**
- * Generates the first version of a key and proves its attributes. Where an earlier call has made it,
+ * Makes the first version of a key and proves its attributes. Where an earlier call has made it,
  * whose id has the same tag, it makes nothing. Another process may make a key of the same name at the
  * same time: see service/settle-creation.ts.
  *
  * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
  */
-export function createKey(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
+export function createKey(
+  session: Session,
+  objects: KeyObjects,
+  wanted: NewKey,
+  source: KeySource,
+): Creation {
   const id = Buffer.from(wanted.id);
   const existing = findExisting(session, objects, wanted.name, id);
   if (existing) return { key: existing, made: false };
-  return { key: groupOf([make(session, objects, wanted, id)]), made: true };
+  return { key: groupOf([make(session, objects, wanted, source)]), made: true };
 }
 
 /**
@@ -38,20 +63,24 @@ export function createKey(session: Session, objects: KeyObjects, wanted: NewKey)
  * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
  */
-export function createVersion(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
-  const id = Buffer.from(wanted.id);
-  const number = decodeVersionId(id)?.version;
+export function createVersion(
+  session: Session,
+  objects: KeyObjects,
+  wanted: NewKey,
+  source: KeySource,
+): Creation {
+  const number = decodeVersionId(wanted.id)?.version;
   const existing = objects.named(session, wanted.name);
   if (existing.some(({ version }) => version.version === number)) {
     return { key: groupOf(existing), made: false };
   }
-  return { key: groupOf([...existing, make(session, objects, wanted, id)]), made: true };
+  return { key: groupOf([...existing, make(session, objects, wanted, source)]), made: true };
 }
 
 /** Makes a version, whatever stands on the token. */
-function make(session: Session, objects: KeyObjects, wanted: NewKey, id: Buffer): KeyObject {
+function make(session: Session, objects: KeyObjects, wanted: NewKey, source: KeySource): KeyObject {
   assertSupported(session.slot, wanted.algorithm);
-  const handle = generate(session, objects, wanted, id);
+  const handle = makeProven(session, objects, wanted, source);
   const object = objects.read(session, handle);
   if (object) return object;
   destroy(session, handle);
@@ -84,15 +113,15 @@ function findExisting(
   );
 }
 
-function generate(
+function makeProven(
   session: Session,
   objects: KeyObjects,
-  { name, algorithm }: NewKey,
-  id: Buffer,
+  { name, algorithm, id }: NewKey,
+  source: KeySource,
 ): Handle {
-  const template = macKeyTemplate({ label: name, id, algorithm });
+  const template = source.templateOf({ label: name, id: Buffer.from(id), algorithm });
   try {
-    return generateProven(session, algorithm, template);
+    return prove(session, source.make(session, objects, template), template, source.proof);
   } catch (error) {
     if (!refusesAllowedMechanisms(error)) throw error;
     // openCryptoki 3.8 has no CKA_ALLOWED_MECHANISMS: the key's algorithm must be found elsewhere.
@@ -105,7 +134,7 @@ function generate(
       );
     }
     template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
-    return generateProven(session, algorithm, template);
+    return prove(session, source.make(session, objects, template), template, source.proof);
   }
 }
 
@@ -113,16 +142,9 @@ function refusesAllowedMechanisms(error: unknown): boolean {
   return error instanceof CryptokiError && error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID;
 }
 
-function generateProven(session: Session, algorithm: Algorithm, template: Template): Handle {
-  const handle = ck('C_GenerateKey', () =>
-    session.lib.C_GenerateKey(
-      session.handle,
-      { mechanism: MECHANISMS[algorithm].generation.type },
-      nativeTemplate(template),
-    ),
-  );
+function prove(session: Session, handle: Handle, template: Template, proof: Template): Handle {
   try {
-    const differing = differingAttributes(session, handle, template);
+    const differing = differingAttributes(session, handle, template, proof);
     if (differing.length === 0) return handle;
     throw new SigildError(
       'TOKEN_REFUSED',
@@ -148,7 +170,7 @@ export function destroyVersion(session: Session, objects: KeyObjects, ref: Versi
 }
 
 /** Does its best: the reason for which the key has to go is what the caller must hear. */
-function destroy({ lib, handle }: Session, object: Handle): void {
+export function destroy({ lib, handle }: Session, object: Handle): void {
   try {
     lib.C_DestroyObject(handle, object);
   } catch {

@@ -88,7 +88,7 @@ export class KeyObjects {
     const attributes = this.#reader.read(session, handle, READ_TYPES);
     const key = attributes.text(pkcs11js.CKA_LABEL);
     if (key === undefined || !isKeyName(key)) return undefined;
-    const shape = this.#shape(session, handle, attributes);
+    const shape = this.#shape(session, handle, key, attributes);
     const algorithm = this.#claims(key, attributes).find((claimed) => suits(claimed, shape));
     if (algorithm === undefined) return undefined;
     const version: KeyVersion = {
@@ -137,11 +137,15 @@ export class KeyObjects {
   }
 
   /** Only of AES keys the length counts, and not every type of key has the attribute. */
-  #shape(session: Session, handle: Handle, attributes: Attributes): KeyShape {
+  #shape(session: Session, handle: Handle, name: string, attributes: Attributes): KeyShape {
     const keyType = attributes.number(pkcs11js.CKA_KEY_TYPE);
     if (keyType !== pkcs11js.CKK_AES) return { keyType, valueBytes: undefined };
     const length = this.#reader.read(session, handle, [pkcs11js.CKA_VALUE_LEN]);
-    return { keyType, valueBytes: length.number(pkcs11js.CKA_VALUE_LEN) };
+    const valueBytes = length.number(pkcs11js.CKA_VALUE_LEN);
+    if (valueBytes) return { keyType, valueBytes };
+    // SoftHSM 2.6 gives 0 for a key that was unwrapped: there an adopt rule says what it is for.
+    const adopted = this.adoptedAlgorithm(name);
+    return { keyType, valueBytes: adopted && ALGORITHMS[adopted].keyBytes };
   }
 }
 

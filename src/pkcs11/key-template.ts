@@ -4,7 +4,7 @@ import { AttributeReader, type Handle, type Template, ulongArray } from './attri
 import { MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
-interface SecretKey {
+export interface SecretKey {
   readonly label: string;
   readonly id: Buffer;
   readonly algorithm: Algorithm;
@@ -36,26 +36,41 @@ export function macKeyTemplate({ label, id, algorithm }: SecretKey): Template {
   ]);
 }
 
-/** Attributes that the token sets itself and that prove where a key comes from. */
-const PROOF: Template = new Map<number, boolean>([
+/** As {@link macKeyTemplate}, for a key that is unwrapped: it brings its own length. */
+export function importedKeyTemplate(key: SecretKey): Template {
+  const template = macKeyTemplate(key);
+  template.delete(pkcs11js.CKA_VALUE_LEN);
+  return template;
+}
+
+/** Attributes that the token sets itself: what proves that it made a key that never could leave it. */
+export const GENERATED: Template = new Map<number, boolean>([
   [pkcs11js.CKA_ALWAYS_SENSITIVE, true],
   [pkcs11js.CKA_NEVER_EXTRACTABLE, true],
   [pkcs11js.CKA_LOCAL, true],
 ]);
 
+/** The same of a key that was unwrapped: nothing is known of it before that. */
+export const IMPORTED: Template = new Map<number, boolean>([
+  [pkcs11js.CKA_ALWAYS_SENSITIVE, false],
+  [pkcs11js.CKA_NEVER_EXTRACTABLE, false],
+  [pkcs11js.CKA_LOCAL, false],
+]);
+
 /**
  * Reads a new key's attributes back.
  *
- * @returns the names of those that differ from the template or do not prove that the key was
- *   generated in the token and never could leave it
+ * @param proof what the token has to report beside the template
+ * @returns the names of those that differ
  * @throws {CryptokiError}
  */
 export function differingAttributes(
   session: Session,
   handle: Handle,
   template: Template,
+  proof: Template,
 ): string[] {
-  const expected = new Map([...template, ...PROOF]);
+  const expected = new Map([...template, ...proof]);
   const found = new AttributeReader().read(session, handle, [...expected.keys()]);
   return [...expected]
     .filter(([type, value]) => !found.bytes(type)?.equals(bytesOf(value)))

@@ -95,7 +95,8 @@ export function missingMechanism(slot: Slot, algorithm: Algorithm): string | und
   return generates ? undefined : generation.name;
 }
 
-function mechanismFlags(slot: Slot, type: number): number {
+/** @returns 0 where the token does not have the mechanism @throws {CryptokiError} */
+export function mechanismFlags(slot: Slot, type: number): number {
   try {
     return ck('C_GetMechanismInfo', () => slot.lib.C_GetMechanismInfo(slot.handle, type)).flags;
   } catch (error) {

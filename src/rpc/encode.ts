@@ -103,6 +103,7 @@ function encodeVersion(version: KeyVersion): WireKeyVersion {
     algorithm,
     ...(createTimeMs !== undefined && { createTime: timestamp(createTimeMs) }),
     attributes: reported(attributes),
+    ...(attributes.local !== undefined && { origin: attributes.local ? 'GENERATED' : 'IMPORTED' }),
   };
 }
 
@@ -117,6 +118,7 @@ function reported(attributes: TokenAttributes): WireTokenAttributes {
   return wire;
 }
 
-function timestamp(ms: number) {
+/** @param ms since 1970 */
+export function timestamp(ms: number) {
   return { seconds: Math.floor(ms / 1_000), nanos: (ms % 1_000) * 1e6 };
 }

@@ -10,6 +10,7 @@ import {
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
 import { encodeKey, encodePage, encodeTokenInfo } from './encode.ts';
+import type { ImportHandlers } from './import-handlers.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
@@ -17,7 +18,7 @@ export function keyHandlers(
   service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
   lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
   environment: RpcEnvironment,
-): KeyServiceHandlers {
+): Omit<KeyServiceHandlers, keyof ImportHandlers> {
   return {
     CreateKey: unary('CreateKey', environment, async (request, context) => {
       const item = decodeCreateKeyRequest(request);

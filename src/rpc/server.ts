@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { KeyImport } from '../service/key-import.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
@@ -9,6 +10,7 @@ import { type Caller, Connections } from './connections.ts';
 import { MAX_BATCH_BYTES } from './decode.ts';
 import { signingServiceDefinition } from './field-limit.ts';
 import type { Health } from './health.ts';
+import { importHandlers } from './import-handlers.ts';
 import { keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
 import { Pipelines } from './pipeline.ts';
@@ -21,6 +23,7 @@ export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
+  readonly imports: Pick<KeyImport, 'getImportKey' | 'importKey'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */
@@ -95,10 +98,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     signingServiceDefinition,
     signingHandlers(options.signing, environment, pipelines),
   );
-  server.addService(
-    v1.KeyService.service,
-    keyHandlers(options.keys, options.lifecycle, environment),
-  );
+  server.addService(v1.KeyService.service, {
+    ...keyHandlers(options.keys, options.lifecycle, environment),
+    ...importHandlers(options.imports, environment),
+  });
   health.addTo(server);
 
   // TLS, where there is any, has been dealt with when a connection gets to gRPC.

@@ -1,4 +1,5 @@
 import type { Algorithm } from '../domain/algorithm.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import {
   assertMayBecome,
   assertUnambiguous,
@@ -14,7 +15,7 @@ import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { untilAborted, withLimit } from './deadline.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { Token } from './ports.ts';
+import type { NewKey, Token } from './ports.ts';
 import { requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
@@ -36,6 +37,14 @@ export interface RotateKeyItem {
   readonly requestId: string | undefined;
 }
 
+/** Where a further version comes from, if it is not generated. */
+export interface VersionSource {
+  /** Tells its request ids from those of other operations. */
+  readonly scope: string;
+  /** @throws {SigildError} */
+  readonly make: (wanted: NewKey, signal: Cancellation) => Promise<Key>;
+}
+
 export interface UpdateKeyVersionItem {
   readonly key: string;
   readonly version: number;
@@ -43,7 +52,7 @@ export interface UpdateKeyVersionItem {
 }
 
 /** Much longer than a change takes: the token has limits of its own for each step of one. */
-const CHANGE_LIMIT_MS = 120_000;
+export const CHANGE_LIMIT_MS = 120_000;
 
 /**
  * RotateKey and UpdateKeyVersion: what becomes of a key's versions.
@@ -59,6 +68,10 @@ export class KeyLifecycle {
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
   readonly #turns: Turns;
   readonly #now: () => number;
+  readonly #generation: VersionSource = {
+    scope: 'rotate',
+    make: (wanted, signal) => this.#token.createVersion(wanted, signal),
+  };
 
   constructor(options: KeyLifecycleOptions) {
     this.#token = options.token;
@@ -78,7 +91,16 @@ export class KeyLifecycle {
    */
   async rotateKey(context: RequestContext, item: RotateKeyItem): Promise<Key> {
     this.#policy.authorize(context.client, 'rotateKey', item.key);
-    return this.#inTurn(context, item.key, (begun) => this.#rotate(begun, item));
+    return this.#inTurn(context, item.key, (begun) => this.#rotate(begun, item, this.#generation));
+  }
+
+  /**
+   * As {@link rotateKey}, for a version from elsewhere and a caller who is authorized.
+   *
+   * @throws {SigildError} as {@link rotateKey}, and what the source throws
+   */
+  addVersion(context: RequestContext, item: RotateKeyItem, source: VersionSource): Promise<Key> {
+    return this.#inTurn(context, item.key, (begun) => this.#rotate(begun, item, source));
   }
 
   /**
@@ -108,23 +130,31 @@ export class KeyLifecycle {
     return untilAborted(this.#turns.take(name, begin), signal);
   }
 
-  async #rotate(context: RequestContext, item: RotateKeyItem): Promise<Key> {
+  async #rotate(context: RequestContext, item: RotateKeyItem, source: VersionSource): Promise<Key> {
     const before = await this.#find(context, item.key);
     assertUnambiguous(before);
-    const tag = requestTag(['rotate', context.client, item.key], item.requestId);
+    const tag = requestTag([source.scope, context.client, item.key], item.requestId);
     const made = before.versions.find((version) => hasTag(version, tag));
-    if (!made) return this.#replaceOlder(context, item, await this.#make(context, before, tag));
+    if (!made) {
+      const grown = await this.#make(context, before, tag, source);
+      return this.#replaceOlder(context, item, grown);
+    }
     // The first call may have ended before it was done; what was rotated since is another call's.
     return made === before.versions[0] ? this.#replaceOlder(context, item, before) : before;
   }
 
-  async #make(context: RequestContext, key: Key, tag: Uint8Array): Promise<Key> {
+  async #make(
+    context: RequestContext,
+    key: Key,
+    tag: Uint8Array,
+    source: VersionSource,
+  ): Promise<Key> {
     const newest = newestOf(key);
     const { algorithm } = primaryOf(key) ?? newest;
     assertEnabled(algorithm, this.#enabledAlgorithms);
     const id = encodeVersionId({ createTimeMs: this.#now(), version: newest.version + 1, tag });
     const wanted = { name: key.name, algorithm, id };
-    const made = await this.#token.createVersion(wanted, context.signal);
+    const made = await source.make(wanted, context.signal);
     this.#catalog.remember(made);
     return made;
   }
@@ -167,6 +197,7 @@ function newestOf(key: Key): KeyVersion {
   return newest;
 }
 
-function hasTag({ id, createTimeMs }: KeyVersion, tag: Uint8Array): boolean {
+/** Whether the call to which a tag belongs has made the version. */
+export function hasTag({ id, createTimeMs }: KeyVersion, tag: Uint8Array): boolean {
   return createTimeMs !== undefined && id.endsWith(Buffer.from(tag).toString('hex'));
 }

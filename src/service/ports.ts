@@ -1,6 +1,7 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 
@@ -10,6 +11,8 @@ export interface NewKey {
   readonly algorithm: Algorithm;
   /** The version's id, chosen before the token is asked: see domain/version-id.ts. */
   readonly id: Uint8Array;
+  /** The key itself, from outside; undefined to have the token generate it. */
+  readonly wrapped?: WrappedKey | undefined;
 }
 
 /** A message and what is said to be its MAC, of any length. */
@@ -35,26 +38,37 @@ export interface Token {
   listKeys(signal: Cancellation): Promise<readonly Key[]>;
 
   /**
-   * Generates a key and proves its attributes by reading them back.
+   * Generates or unwraps a key and proves its attributes by reading them back.
    *
    * A repeated call with an id that differs in its time alone makes nothing.
    *
    * @returns the key as it stands on the token now
-   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL; for a
+   *   wrapped key also IMPORT_KEY_NOT_FOUND, WRAPPED_KEY_INVALID
    */
   createKey(key: NewKey, signal: Cancellation): Promise<Key>;
 
   /**
-   * Generates a further version of a key and proves its attributes by reading them back.
+   * Generates or unwraps a further version of a key and proves its attributes by reading them back.
    *
    * One object alone may claim a version: when the token holds that version already, or another
    * process makes it at the same time, the call returns the key with that one and leaves none of
    * its own.
    *
    * @returns the key as it stands on the token now
-   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL; for a wrapped key also
+   *   IMPORT_KEY_NOT_FOUND, WRAPPED_KEY_INVALID
    */
   createVersion(key: NewKey, signal: Cancellation): Promise<Key>;
+
+  /**
+   * Makes a key pair in the token to wrap a key of this algorithm with. It serves one call of
+   * {@link createKey} or {@link createVersion}, whatever comes of it, for as long as
+   * domain/key-import.ts says, unless the token loses it or many others were made since.
+   *
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
+   */
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey>;
 
   /**
    * Gives a version a state, whichever it has. When the promise settles, also with a failure, no

@@ -1,7 +1,8 @@
-import { ALGORITHMS } from '../domain/algorithm.ts';
+import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
 import type { NewKey, SignedData, Token } from '../service/ports.ts';
@@ -112,6 +113,10 @@ export class HostedToken implements Token {
 
   createVersion(key: NewKey, signal: Cancellation): Promise<Key> {
     return this.#changes.createVersion(key, signal);
+  }
+
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    return this.#changes.makeImportKey(algorithm, signal);
   }
 
   setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {

@@ -1,5 +1,6 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
@@ -17,6 +18,7 @@ export const OPERATION = {
   setVersionState: 9,
   forgetVersion: 10,
   describe: 11,
+  makeImportKey: 12,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -39,13 +41,41 @@ export function encodeEmpty(code: number): Buffer {
 }
 
 /** @param code OPERATION.createKey or OPERATION.createVersion */
-export function encodeNewKey(code: number, { name, algorithm, id }: NewKey): Buffer {
-  return encodeJson(code, { name, algorithm, id: Buffer.from(id).toString('hex') });
+export function encodeNewKey(code: number, { name, algorithm, id, wrapped }: NewKey): Buffer {
+  const { importKeyId, bytes } = wrapped ?? {};
+  const wire: WireNewKey = { name, algorithm, id: base64(id), importKeyId, bytes: base64(bytes) };
+  return encodeJson(code, wire);
 }
 
 export function decodeNewKey(payload: Buffer): NewKey {
-  const { name, algorithm, id } = decodeJson<Omit<NewKey, 'id'> & { readonly id: string }>(payload);
-  return { name, algorithm, id: Buffer.from(id, 'hex') };
+  const { name, algorithm, id, importKeyId, bytes } = decodeJson<WireNewKey>(payload);
+  const key = { name, algorithm, id: Buffer.from(id, 'base64') };
+  if (importKeyId === undefined) return key;
+  return { ...key, wrapped: { importKeyId, bytes: Buffer.from(bytes, 'base64') } };
+}
+
+interface WireNewKey extends Pick<NewKey, 'name' | 'algorithm'> {
+  readonly id: string;
+  readonly importKeyId: string | undefined;
+  readonly bytes: string;
+}
+
+/** What a lane answers to OPERATION.makeImportKey. */
+export function encodeImportKey({ publicKey, ...key }: ImportKey): WireImportKey {
+  return { ...key, publicKey: base64(publicKey) };
+}
+
+export function decodeImportKey(payload: Buffer): ImportKey {
+  const { publicKey, ...key } = decodeJson<WireImportKey>(payload);
+  return { ...key, publicKey: Buffer.from(publicKey, 'base64') };
+}
+
+interface WireImportKey extends Omit<ImportKey, 'publicKey'> {
+  readonly publicKey: string;
+}
+
+function base64(bytes: Uint8Array = new Uint8Array()): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 /** The answer to them: the key, and whether this call made its version. */

@@ -6,6 +6,7 @@ import type { Key, KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import type { NewKey, Token } from '../../src/service/ports.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
+import { describeImports } from './key-import-contract.ts';
 
 /** A token under test, and how a test gets a key of known value onto it. */
 export interface TokenUnderTest {
@@ -450,6 +451,8 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       }
       expect(await token.listKeys(signal)).toEqual(before);
     });
+
+    describeImports(() => token);
 
     test('passes its probe', async () => {
       await expect(token.probe(signal)).resolves.toBeUndefined();

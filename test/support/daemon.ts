@@ -43,7 +43,7 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
+      ...['createKey', 'importKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },

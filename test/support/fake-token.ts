@@ -10,12 +10,14 @@ import {
   type VersionRef,
   versionName,
 } from '../../src/domain/key.ts';
+import { type ImportKey, secretsOf, type WrappedKey } from '../../src/domain/key-import.ts';
 import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
 import type { TokenInfo } from '../../src/domain/token-info.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
 import type { NewKey, SignedData, Token } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
+import { importPublicKey, unwrapSecret } from './secret-unwrapping.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
@@ -48,6 +50,7 @@ export class FakeToken implements Token {
     listKeys: 0,
     createKey: 0,
     createVersion: 0,
+    makeImportKey: 0,
     setVersionState: 0,
     sign: 0,
     verify: 0,
@@ -64,6 +67,7 @@ export class FakeToken implements Token {
   capacity = Number.POSITIVE_INFINITY;
   readonly unsupported = new Set<Algorithm>();
   readonly #stored = new Map<string, StoredKey>();
+  readonly #importKeys = new Set<string>();
   readonly #failures = new Map<Method, unknown[]>();
   #released: Promise<void> | undefined;
   #waiting = 0;
@@ -166,6 +170,20 @@ export class FakeToken implements Token {
     });
   }
 
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    return this.#run('makeImportKey', signal, () => {
+      this.#assertSupported(algorithm);
+      const id = randomBytes(16).toString('hex');
+      this.#importKeys.add(id);
+      return { id, publicKey: importPublicKey(), wrapping: 'RSA_OAEP_SHA256_AES_256_KWP' };
+    });
+  }
+
+  /** Forgets every import key, as a token does whose host has ended. */
+  loseImportKeys(): void {
+    this.#importKeys.clear();
+  }
+
   setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
     return this.#run('setVersionState', signal, () => {
       const stored = this.#stored.get(versionName(ref));
@@ -263,24 +281,35 @@ export class FakeToken implements Token {
     return key;
   }
 
-  #generate({ name, algorithm, id }: NewKey, hexId: string): KeyVersion {
+  #generate({ name, algorithm, id, wrapped }: NewKey, hexId: string): KeyVersion {
     this.#assertSupported(algorithm);
+    const value = wrapped
+      ? this.#unwrap(wrapped, algorithm)
+      : randomBytes(ALGORITHMS[algorithm].keyBytes);
     if (this.#stored.size >= this.capacity) throw failure('TOKEN_FULL', 'the token is full');
     const { version = 1, createTimeMs } = decodeVersionId(id) ?? {};
     const proven = {
       sensitive: true,
       extractable: false,
-      alwaysSensitive: true,
-      neverExtractable: true,
-      local: true,
+      alwaysSensitive: !wrapped,
+      neverExtractable: !wrapped,
+      local: !wrapped,
     };
     return this.#store(
       {
         ...{ key: name, version, id: hexId, algorithm, state: 'ACTIVE' },
         ...{ createTimeMs, attributes: proven },
       },
-      randomBytes(ALGORITHMS[algorithm].keyBytes),
+      value,
     );
+  }
+
+  #unwrap({ importKeyId, bytes }: WrappedKey, algorithm: Algorithm): Buffer {
+    if (!this.#importKeys.delete(importKeyId)) throw failure('IMPORT_KEY_NOT_FOUND', 'not there');
+    const value = unwrapSecret(Buffer.from(bytes));
+    const { minBytes = 0, maxBytes = 0 } = secretsOf(algorithm) ?? {};
+    if (value && value.byteLength >= minBytes && value.byteLength <= maxBytes) return value;
+    throw failure('WRAPPED_KEY_INVALID', 'it cannot be unwrapped');
   }
 
   #store(version: KeyVersion, value: Buffer): KeyVersion {

@@ -11,6 +11,7 @@ import type { RequestRecord } from '../../src/rpc/request.ts';
 import { createRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import { KeyImport } from '../../src/service/key-import.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
@@ -97,9 +98,11 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
   const policy = new AccessPolicy(new Map(Object.entries({ test: EVERYTHING, ...grants })));
   const enabledAlgorithms = new Set(ALGORITHM_NAMES);
   const shared = { token, catalog, policy, enabledAlgorithms, turns: new Turns() };
+  const lifecycle = new KeyLifecycle(shared);
   return {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
     keys: new KeyService(shared),
-    lifecycle: new KeyLifecycle(shared),
+    lifecycle,
+    imports: new KeyImport({ ...shared, lifecycle }),
   };
 }
