@@ -1,4 +1,5 @@
 import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { importSecret, type WrappedSecret } from '../client/secret-import.ts';
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
@@ -78,6 +79,27 @@ export class DaemonClient {
     readonly requestId: string;
   }): Promise<KeyDocument> {
     const { key } = await this.#call(KEYS.CreateKey, item);
+    return keyDocument(key);
+  }
+
+  /** @throws {RangeError} for a secret of no length that the algorithm takes */
+  async importKey({
+    secret,
+    ...item
+  }: {
+    readonly key: string;
+    readonly algorithm: Algorithm;
+    readonly secret: Buffer;
+    readonly requestId: string;
+    readonly newVersion: boolean;
+    readonly keepActive: boolean;
+  }): Promise<KeyDocument> {
+    const { algorithm } = item;
+    const calls = {
+      getImportKey: () => this.#call(KEYS.GetImportKey, { algorithm }),
+      importKey: (wrapped: WrappedSecret) => this.#call(KEYS.ImportKey, { ...item, ...wrapped }),
+    };
+    const { key } = await importSecret(calls, algorithm, secret);
     return keyDocument(key);
   }
 

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
+import { addImport } from './import-command.ts';
 import { addCommand, addGroup, type Invocation, integer, printing } from './invocation.ts';
 import type {
   CreateOptions,
@@ -32,14 +33,16 @@ const STATE_COMMANDS = [
 const CREATE = 'sigilctl key create webhooks --algorithm HMAC_SHA256';
 
 export function addKeyCommands(program: Command, invocation: Invocation): void {
-  const key = addGroup(program, 'key', 'make, rotate and show keys through the daemon', [
+  const key = addGroup(program, 'key', 'make, import, rotate and show keys through the daemon', [
     CREATE,
+    'sigilctl key import partner --algorithm HMAC_SHA1 --format text --secret-file F',
     'sigilctl key list',
     'sigilctl key show webhooks',
     'sigilctl key rotate webhooks',
     'sigilctl key suspend webhooks --version 2',
   ]);
   addCreate(key, invocation);
+  addImport(key, invocation);
   addList(key, invocation);
   addShow(key, invocation);
   addRotate(key, invocation);

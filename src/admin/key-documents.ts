@@ -24,6 +24,8 @@ interface KeyVersionDocument {
   readonly createTime: string | undefined;
   /** What the token reports; the rest is absent. */
   readonly attributes: TokenAttributesDocument;
+  /** GENERATED or IMPORTED; absent where the token does not report it. */
+  readonly origin: string | undefined;
 }
 
 interface TokenAttributesDocument {
@@ -65,6 +67,7 @@ function versionDocument(version: KeyVersion__Output): KeyVersionDocument {
     algorithm: enumText(version.algorithm),
     createTime: createTime && isoTime(createTime.seconds ?? 0, createTime.nanos ?? 0),
     attributes: attributesDocument(version.attributes ?? {}),
+    origin: version.origin && enumText(version.origin),
   };
 }
 
@@ -103,12 +106,13 @@ export function keyText(key: KeyDocument): string {
     'primary version': primaryText(key),
   });
   const versions = columns(
-    ['VERSION', 'STATE', 'ALGORITHM', 'CREATED', 'ID', 'ATTRIBUTES'],
+    ['VERSION', 'STATE', 'ALGORITHM', 'CREATED', 'ORIGIN', 'ID', 'ATTRIBUTES'],
     key.versions.map((version) => [
       String(version.version),
       version.state,
       version.algorithm,
       version.createTime ?? ABSENT,
+      version.origin ?? ABSENT,
       version.id,
       attributesText(version.attributes),
     ]),

@@ -43,6 +43,7 @@ describe('key create', () => {
             neverExtractable: true,
             local: true,
           },
+          origin: 'GENERATED',
         },
       ],
     });
