@@ -13,6 +13,7 @@ import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyImport } from './service/key-import.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
+import { PublicKeyService } from './service/public-key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
 import { Turns } from './service/turns.ts';
@@ -139,6 +140,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     keys: new KeyService(shared),
     lifecycle,
     imports: new KeyImport({ ...shared, lifecycle }),
+    publicKeys: new PublicKeyService(shared),
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,

@@ -75,6 +75,7 @@ async function startService(unixSocket: string): Promise<string[]> {
     keys: { createKey: none, getKey: none, listKeys: none, getTokenInfo: none },
     lifecycle: { rotateKey: none, updateKeyVersion: none },
     imports: { getImportKey: none, importKey: none },
+    publicKeys: { getPublicKey: none, listPublicKeys: none },
     health: new Health(),
     limits: {
       maxDataBytes: 1_048_576,

@@ -7,6 +7,7 @@ import { credentialsFor, parseAddress } from './daemon-address.ts';
 import { daemonFailure } from './daemon-failure.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { type KeyDocument, keyDocument } from './key-documents.ts';
+import { jsonObject, type PublicKeyDocument, publicKeyDocument } from './public-key-documents.ts';
 import { type ServedTokenDocument, servedTokenDocument } from './served-token-documents.ts';
 import {
   type SignatureDocument,
@@ -136,6 +137,16 @@ export class DaemonClient {
       pageToken = page.nextPageToken ?? '';
     } while (pageToken !== '');
     return keys;
+  }
+
+  async getPublicKey(reference: KeyReference): Promise<PublicKeyDocument> {
+    const { publicKey } = await this.#call(KEYS.GetPublicKey, present(reference));
+    return publicKeyDocument(publicKey);
+  }
+
+  async getJwks(): Promise<object> {
+    const { jwks } = await this.#call(KEYS.ListPublicKeys, {});
+    return jsonObject(jwks);
   }
 
   async getTokenInfo(): Promise<ServedTokenDocument> {

@@ -14,8 +14,8 @@ export interface Invocation {
 export interface CommandResult {
   /** For programs: printed as one JSON document. */
   readonly document: object;
-  /** For people. */
-  readonly text: string;
+  /** For people; bytes are written as they are. */
+  readonly text: string | Uint8Array;
   /** For people, on stderr. */
   readonly note?: string;
   readonly exitCode?: number;

@@ -32,7 +32,8 @@ const STATE_COMMANDS = [
 
 const CREATE = 'sigilctl key create webhooks --algorithm HMAC_SHA256';
 
-export function addKeyCommands(program: Command, invocation: Invocation): void {
+/** @returns the group of the commands for keys */
+export function addKeyCommands(program: Command, invocation: Invocation): Command {
   const key = addGroup(program, 'key', 'make, import, rotate and show keys through the daemon', [
     CREATE,
     'sigilctl key import partner --algorithm HMAC_SHA1 --format text --secret-file F',
@@ -47,6 +48,7 @@ export function addKeyCommands(program: Command, invocation: Invocation): void {
   addShow(key, invocation);
   addRotate(key, invocation);
   for (const command of STATE_COMMANDS) addState(key, command, invocation);
+  return key;
 }
 
 function addCreate(key: Command, invocation: Invocation): void {

@@ -7,6 +7,7 @@ import { exampleText, type Invocation } from './invocation.ts';
 import { addKeyCommands } from './key-commands.ts';
 import { columns } from './layout.ts';
 import { asFailure, Output } from './output.ts';
+import { addPublicKeyCommands } from './public-key-commands.ts';
 import { addSigningCommands } from './signing-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
 
@@ -45,7 +46,7 @@ function programFor(invocation: Invocation): Command {
     .configureOutput({ outputError: () => undefined })
     .addHelpText('after', helpEnd());
   addTokenCommands(program, invocation);
-  addKeyCommands(program, invocation);
+  addPublicKeyCommands(addKeyCommands(program, invocation), invocation);
   addSigningCommands(program, invocation);
   return program;
 }

@@ -23,10 +23,11 @@ export type {
   KeyVersion,
   RotateKeyOptions,
 } from './keys.ts';
+export type { Jwk, Jwks, PublicKey, PublicKeyOptions } from './public-keys.ts';
 export type { Reason } from './sigild-error.ts';
 // biome-ignore lint/performance/noBarrelFile: the package's one entry point exports its error too
 export { SigildError } from './sigild-error.ts';
-export type { SigningKey, SigningOptions } from './signing-key.ts';
+export type { Digest, SigningKey, SigningOptions } from './signing-key.ts';
 export type { Signature, Verification } from './signing-results.ts';
 
 export interface ConnectOptions {
@@ -142,7 +143,9 @@ export class Client {
 
   readonly #submit = (target: Target, item: Item, limits: Limits): Promise<SigningResult> => {
     const bytes = item.data.byteLength + (item.signature?.byteLength ?? 0);
-    if (bytes > MAX_FRAME_BYTES) return submitLargeItem(this.#unary, target, item, limits);
+    // Frames have no room for more than the message and its signature.
+    if (item.form || bytes > MAX_FRAME_BYTES)
+      return submitLargeItem(this.#unary, target, item, limits);
     return this.#signing.open(target, item, limits, this.#admit);
   };
 

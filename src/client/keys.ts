@@ -7,6 +7,13 @@ import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
 import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
 import { v1 } from '../rpc/proto.ts';
 import { type CallOptions, type Limits, limitsOf } from './call-options.ts';
+import {
+  decodeJwks,
+  decodePublicKey,
+  type Jwks,
+  type PublicKey,
+  type PublicKeyOptions,
+} from './public-keys.ts';
 import { importSecret, type WrappedSecret } from './secret-import.ts';
 import { SigildError } from './sigild-error.ts';
 import type { UnaryCalls } from './unary-calls.ts';
@@ -68,8 +75,9 @@ const PAGE_SIZE = 100;
 /** The time for each call of an import that sets none: a busy token takes long for a key pair. */
 const IMPORT_DEADLINE_MS = 30_000;
 
-const { CreateKey, GetImportKey, GetKey, ImportKey, ListKeys, RotateKey, UpdateKeyVersion } =
+const { CreateKey, GetImportKey, GetKey, GetPublicKey, ImportKey, ListKeys, ListPublicKeys } =
   v1.KeyService.service;
+const { RotateKey, UpdateKeyVersion } = v1.KeyService.service;
 
 /** Creates keys in the daemon's token, changes them and tells what stands there. */
 export class Keys {
@@ -173,6 +181,30 @@ export class Keys {
     const request = { key: name, version, state };
     const { key } = await this.#calls.call(UpdateKeyVersion, request, this.#limits(options));
     return decodeKey(key);
+  }
+
+  /**
+   * The public key of a key pair, with which anybody can verify what it signs.
+   *
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_HAS_NO_PUBLIC_KEY,
+   *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, TOKEN_REFUSED, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async publicKey(name: string, options?: PublicKeyOptions): Promise<PublicKey> {
+    const { version } = options ?? {};
+    const request = { key: name, ...(version !== undefined && { version }) };
+    const answer = await this.#calls.call(GetPublicKey, request, this.#limits(options));
+    return decodePublicKey(answer.publicKey);
+  }
+
+  /**
+   * The public keys of every version that may verify, of all keys that the client may list and read,
+   * as a JWK Set to be served as it is.
+   *
+   * @throws {SigildError} PERMISSION_DENIED
+   */
+  async jwks(options?: CallOptions): Promise<Jwks> {
+    const { jwks } = await this.#calls.call(ListPublicKeys, {}, this.#limits(options));
+    return decodeJwks(jwks);
   }
 
   #limits(options: CallOptions | undefined): Limits {

@@ -7,6 +7,17 @@ import type { Signature, SigningResult, Verification } from './signing-results.t
 export interface SigningOptions extends CallOptions {
   /** Sign: the primary version when absent. Verify: every version that may, newest first. */
   readonly version?: number | undefined;
+  /**
+   * How an ECDSA signature is written: DER when absent, RAW for r and s side by side, as JWS has it.
+   * Not for other algorithms.
+   */
+  readonly format?: 'DER' | 'RAW' | undefined;
+}
+
+/** A message that is given by its digest, for key pairs of RSA and ECDSA. */
+export interface Digest {
+  /** By the hash that the key's algorithm names. */
+  readonly digest: Uint8Array;
 }
 
 /** Sends an item to the daemon. */
@@ -37,30 +48,34 @@ export class SigningKey {
   }
 
   /**
-   * @param data of any length that the daemon's `maxDataBytes` allows; no bytes are a message, too
-   * @throws {TypeError} for data that is no Uint8Array
+   * @param data of any length that the daemon's `maxDataBytes` allows, no bytes being a message, too;
+   *   or its digest
+   * @throws {TypeError} for data or a digest that is no Uint8Array
    * @throws {SigildError} as the rpc Sign says; DEADLINE_EXCEEDED, CLIENT_SATURATED, CANCELLED after
    *   the client was closed
    */
-  sign(data: Uint8Array, options?: SigningOptions): Promise<Signature> {
-    return this.#perform(this.#signTarget, options, () => ({
-      data: bytes('data', data),
-      signature: undefined,
-    })) as Promise<Signature>;
+  sign(data: Uint8Array | Digest, options?: SigningOptions): Promise<Signature> {
+    return this.#perform(this.#signTarget, options, () =>
+      itemOf(data, undefined, options?.format),
+    ) as Promise<Signature>;
   }
 
   /**
    * Tells whether a signature is valid for data: a wrong one, of whatever length, is an answer and
    * no error.
    *
-   * @throws {TypeError} for data or a signature that is no Uint8Array
+   * @param data as of {@link sign}
+   * @throws {TypeError} for data, a digest or a signature that is no Uint8Array
    * @throws {SigildError} as the rpc Verify says, and as {@link sign}
    */
-  verify(data: Uint8Array, signature: Uint8Array, options?: SigningOptions): Promise<Verification> {
-    return this.#perform(this.#verifyTarget, options, () => ({
-      data: bytes('data', data),
-      signature: bytes('signature', signature),
-    })) as Promise<Verification>;
+  verify(
+    data: Uint8Array | Digest,
+    signature: Uint8Array,
+    options?: SigningOptions,
+  ): Promise<Verification> {
+    return this.#perform(this.#verifyTarget, options, () =>
+      itemOf(data, bytes('signature', signature), options?.format),
+    ) as Promise<Verification>;
   }
 
   // Not async, as the promises that this would add are a good part of what a call costs.
@@ -89,6 +104,18 @@ function versioned(any: Target, version: number | undefined): Target {
     return target(any.operation, any.key, version);
   }
   throw new RangeError(`version must be an integer from 1 to ${MAX_VERSION}`);
+}
+
+/** @throws {TypeError} */
+function itemOf(
+  message: Uint8Array | Digest,
+  signature: Uint8Array | undefined,
+  format: SigningOptions['format'],
+): Item {
+  const isDigest = !(message instanceof Uint8Array) && message?.digest !== undefined;
+  const data = isDigest ? bytes('digest', message.digest) : bytes('data', message as Uint8Array);
+  // The calls without a form, which are nearly all, travel together.
+  return isDigest || format ? { data, signature, form: { isDigest, format } } : { data, signature };
 }
 
 // A string would be signed in an encoding of somebody's choice, and an array or nothing at all as no

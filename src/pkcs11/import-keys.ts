@@ -5,9 +5,9 @@ import { SigildError } from '../domain/errors.ts';
 import { IMPORT_KEY_LIFE_MS, type ImportKey, MAX_IMPORT_KEYS } from '../domain/key-import.ts';
 import { AttributeReader, type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
-import { destroy } from './key-creation.ts';
-import { differingAttributes, GENERATED } from './key-template.ts';
-import { assertSupported, mechanismFlags } from './mechanisms.ts';
+import { destroyQuietly } from './key-creation.ts';
+import { differingAttributes, KEY_PROOF } from './key-template.ts';
+import { assertSupported, can } from './mechanisms.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { findMethod, type Method, type RsaPair, type Unwrapping } from './unwrapping.ts';
 
@@ -15,6 +15,12 @@ import { findMethod, type Method, type RsaPair, type Unwrapping } from './unwrap
 const MODULUS_BITS = 3_072;
 
 const PUBLIC_EXPONENT = Buffer.from([1, 0, 1]);
+
+const GENERATION = {
+  type: pkcs11js.CKM_RSA_PKCS_KEY_PAIR_GEN,
+  name: 'CKM_RSA_PKCS_KEY_PAIR_GEN',
+};
+const OAEP = { type: pkcs11js.CKM_RSA_PKCS_OAEP, name: 'CKM_RSA_PKCS_OAEP' };
 
 /** Not a key name, so that no client can use it. */
 const LABEL = 'sigild:import';
@@ -72,14 +78,14 @@ export class ImportKeys {
   discard(id: string): void {
     const pair = this.#pairs.get(id);
     this.#pairs.delete(id);
-    if (pair && this.#session) destroy(this.#session, pair.privateKey);
+    if (pair && this.#session) destroyQuietly(this.#session, [pair.privateKey]);
   }
 
   #make(session: Session): ImportKey {
     const pair = generatePair(session);
     this.#method ??= findMethod(session, pair);
     if (!this.#method) {
-      destroy(session, pair.privateKey);
+      destroyQuietly(session, [pair.privateKey]);
       throw unsupported('this token unwraps with CKM_RSA_PKCS_OAEP neither with SHA-256 nor SHA-1');
     }
     const id = randomBytes(ID_BYTES).toString('hex');
@@ -110,13 +116,11 @@ export class ImportKeys {
 
 /** @throws {SigildError} ALGORITHM_UNSUPPORTED, naming the mechanism that the token lacks */
 function assertCanImport(slot: Slot): void {
-  const { CKM_RSA_PKCS_KEY_PAIR_GEN, CKM_RSA_PKCS_OAEP } = pkcs11js;
-  const generation = mechanismFlags(slot, CKM_RSA_PKCS_KEY_PAIR_GEN);
-  if ((generation & pkcs11js.CKF_GENERATE_KEY_PAIR) === 0) {
-    throw unsupported('this token has no CKM_RSA_PKCS_KEY_PAIR_GEN');
+  if (!can(slot, GENERATION, pkcs11js.CKF_GENERATE_KEY_PAIR)) {
+    throw unsupported(`this token has no ${GENERATION.name}`);
   }
-  if ((mechanismFlags(slot, CKM_RSA_PKCS_OAEP) & pkcs11js.CKF_UNWRAP) === 0) {
-    throw unsupported('this token has no CKM_RSA_PKCS_OAEP that unwraps');
+  if (!can(slot, OAEP, pkcs11js.CKF_UNWRAP)) {
+    throw unsupported(`this token has no ${OAEP.name} that unwraps`);
   }
 }
 
@@ -130,23 +134,23 @@ function generatePair(session: Session): RsaPair {
   const { publicKey, privateKey } = ck('C_GenerateKeyPair', () =>
     lib.C_GenerateKeyPair(
       handle,
-      { mechanism: pkcs11js.CKM_RSA_PKCS_KEY_PAIR_GEN },
+      { mechanism: GENERATION.type },
       nativeTemplate(PUBLIC_KEY),
       nativeTemplate(PRIVATE_KEY),
     ),
   );
   try {
-    const differing = differingAttributes(session, privateKey, PRIVATE_KEY, GENERATED);
+    const differing = differingAttributes(session, privateKey, PRIVATE_KEY, KEY_PROOF);
     if (differing.length === 0) return { privateKey, ...exportPublic(session, publicKey) };
     throw new SigildError(
       'TOKEN_REFUSED',
       `the token made the import key with another ${differing.join(', ')} than asked for`,
     );
   } catch (error) {
-    destroy(session, privateKey);
+    destroyQuietly(session, [privateKey]);
     throw error;
   } finally {
-    destroy(session, publicKey);
+    destroyQuietly(session, [publicKey]);
   }
 }
 

@@ -1,14 +1,16 @@
 import pkcs11js from 'pkcs11js';
-import type { Algorithm } from '../domain/algorithm.ts';
+import { isPairAlgorithm, type MacAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { lengthText, type SecretFacts, secretsOf, type WrappedKey } from '../domain/key-import.ts';
+import type { NewKey } from '../service/ports.ts';
 import { AttributeReader, type Handle, type Template } from './attributes.ts';
 import { CryptokiError } from './ck-rv.ts';
 import type { ImportKeys } from './import-keys.ts';
-import { destroy, type KeySource } from './key-creation.ts';
-import { type KeyObjects, macKeyOf } from './key-objects.ts';
-import { IMPORTED, importedKeyTemplate } from './key-template.ts';
+import { destroyQuietly, type KeySource } from './key-creation.ts';
+import type { KeyObjects } from './key-objects.ts';
+import { IMPORT_PROOF, importedKeyTemplate } from './key-template.ts';
 import { signMac } from './mac.ts';
+import { macKeyOf } from './mechanisms.ts';
 import type { Session } from './session.ts';
 import { type Unwrapping, unwrap, unwraps } from './unwrapping.ts';
 
@@ -25,16 +27,19 @@ const PROBE = Buffer.from('sigild looks whether an imported key works');
  */
 export function importOf(
   importKeys: ImportKeys,
+  { name, algorithm, id }: NewKey,
   { importKeyId, bytes }: WrappedKey,
-  algorithm: Algorithm,
 ): KeySource {
+  const facts = secretsOf(algorithm);
+  if (!facts || isPairAlgorithm(algorithm)) {
+    throw new SigildError('ALGORITHM_UNSUPPORTED', `keys for ${algorithm} cannot be imported`);
+  }
   const wrapped = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const template = importedKeyTemplate({ label: name, id: Buffer.from(id), algorithm });
   return {
-    templateOf: importedKeyTemplate,
-    proof: IMPORTED,
-    make: (session, objects, template) => {
+    objects: [{ template, proof: IMPORT_PROOF }],
+    make: (session, objects) => {
       const unwrapping = importKeys.get(importKeyId);
-      const facts = factsOf(algorithm);
       assertWrappedLength(unwrapping, wrapped, facts);
       const trial = new Map([...template, [pkcs11js.CKA_TOKEN, false] as const]);
       const handle = unwrapOrExplain(session, unwrapping, wrapped, trial);
@@ -42,17 +47,11 @@ export function importOf(
         assertLength(session, handle, unwrapping, facts);
         assertUsable(session, objects, handle, algorithm, facts);
       } finally {
-        destroy(session, handle);
+        destroyQuietly(session, [handle]);
       }
-      return unwrapOrExplain(session, unwrapping, wrapped, template);
+      return [unwrapOrExplain(session, unwrapping, wrapped, template)];
     },
   };
-}
-
-function factsOf(algorithm: Algorithm): SecretFacts {
-  const facts = secretsOf(algorithm);
-  if (facts) return facts;
-  throw new SigildError('ALGORITHM_UNSUPPORTED', `keys for ${algorithm} cannot be imported`);
 }
 
 /** What its length alone tells of the secret: it is the token that knows the rest. */
@@ -115,10 +114,10 @@ function assertUsable(
   session: Session,
   objects: KeyObjects,
   handle: Handle,
-  algorithm: Algorithm,
+  algorithm: MacAlgorithm,
   facts: SecretFacts,
 ): void {
-  const object = objects.read(session, handle);
+  const object = objects.readMade(session, [handle]);
   if (object?.version.algorithm !== algorithm) {
     throw new SigildError(
       'TOKEN_REFUSED',
@@ -127,7 +126,7 @@ function assertUsable(
     );
   }
   try {
-    signMac(session, macKeyOf(object), PROBE);
+    signMac(session, macKeyOf(handle, algorithm), PROBE);
   } catch (error) {
     const refused = error instanceof CryptokiError && mayMeanWrapping(error);
     if (!refused) throw error;

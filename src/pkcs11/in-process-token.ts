@@ -68,19 +68,30 @@ export class InProcessToken implements Token {
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly Uint8Array[]> {
     signal.throwIfAborted();
-    return this.#session.sign(version, batch.map(bufferOf)).result;
+    return this.#session.sign(version, batch.map(bufferOf), digests).result;
   }
 
   async verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     signal.throwIfAborted();
     const signed = batch.map(({ data, mac }) => ({ data: bufferOf(data), mac: bufferOf(mac) }));
-    return this.#session.verify(versions, signed).result.map((index) => versions[index]);
+    const { result } = this.#session.verify(versions, signed, digests);
+    return result.map((index) => versions[index]);
+  }
+
+  async publicKeys(
+    versions: readonly KeyVersion[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    signal.throwIfAborted();
+    return this.#session.publicKeys(versions).result;
   }
 
   async info(signal: Cancellation): Promise<TokenInfo> {

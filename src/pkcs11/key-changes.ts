@@ -11,9 +11,9 @@ import {
   createKey,
   createVersion,
   destroyVersion,
-  generationOf,
   type KeySource,
 } from './key-creation.ts';
+import { generationOf } from './key-generation.ts';
 import { setUsage } from './key-usage.ts';
 import type { TokenSession } from './token-session.ts';
 
@@ -68,10 +68,10 @@ export class KeyChanges {
   }
 
   #withSource(key: NewKey, make: (source: KeySource) => Creation): Creation {
-    const { algorithm, wrapped } = key;
-    if (!wrapped) return make(generationOf(algorithm));
+    const { wrapped } = key;
+    if (!wrapped) return make(generationOf(key));
     try {
-      return make(importOf(this.#importKeys, wrapped, algorithm));
+      return make(importOf(this.#importKeys, key, wrapped));
     } finally {
       this.#importKeys.discard(wrapped.importKeyId);
     }

@@ -1,5 +1,5 @@
 import pkcs11js from 'pkcs11js';
-import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import { MAC_ALGORITHMS, type MacAlgorithm } from '../domain/algorithm.ts';
 import { AttributeReader, type Handle, type Template, ulongArray } from './attributes.ts';
 import { MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
@@ -7,7 +7,7 @@ import type { Session } from './session.ts';
 export interface SecretKey {
   readonly label: string;
   readonly id: Buffer;
-  readonly algorithm: Algorithm;
+  readonly algorithm: MacAlgorithm;
 }
 
 /**
@@ -18,7 +18,7 @@ export function macKeyTemplate({ label, id, algorithm }: SecretKey): Template {
   return new Map<number, number | boolean | string | Buffer>([
     [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
     [pkcs11js.CKA_KEY_TYPE, MECHANISMS[algorithm].keyTypes[0]],
-    [pkcs11js.CKA_VALUE_LEN, ALGORITHMS[algorithm].keyBytes],
+    [pkcs11js.CKA_VALUE_LEN, MAC_ALGORITHMS[algorithm].keyBytes],
     [pkcs11js.CKA_LABEL, label],
     [pkcs11js.CKA_ID, id],
     [pkcs11js.CKA_TOKEN, true],
@@ -43,15 +43,18 @@ export function importedKeyTemplate(key: SecretKey): Template {
   return template;
 }
 
-/** Attributes that the token sets itself: what proves that it made a key that never could leave it. */
-export const GENERATED: Template = new Map<number, boolean>([
+/** Attributes that the token sets itself and that prove where a key comes from. */
+export const KEY_PROOF: Template = new Map<number, boolean>([
   [pkcs11js.CKA_ALWAYS_SENSITIVE, true],
   [pkcs11js.CKA_NEVER_EXTRACTABLE, true],
   [pkcs11js.CKA_LOCAL, true],
 ]);
 
+/** The same of the public half of a key pair, which is no secret. */
+export const PUBLIC_PROOF: Template = new Map([[pkcs11js.CKA_LOCAL, true]]);
+
 /** The same of a key that was unwrapped: nothing is known of it before that. */
-export const IMPORTED: Template = new Map<number, boolean>([
+export const IMPORT_PROOF: Template = new Map<number, boolean>([
   [pkcs11js.CKA_ALWAYS_SENSITIVE, false],
   [pkcs11js.CKA_NEVER_EXTRACTABLE, false],
   [pkcs11js.CKA_LOCAL, false],
@@ -60,8 +63,8 @@ export const IMPORTED: Template = new Map<number, boolean>([
 /**
  * Reads a new key's attributes back.
  *
- * @param proof what the token has to report beside the template
- * @returns the names of those that differ
+ * @param proof what the token must have set itself
+ * @returns the names of those that differ from the template or from the proof
  * @throws {CryptokiError}
  */
 export function differingAttributes(

@@ -5,7 +5,7 @@ import { tryAttributes } from './attribute-trials.ts';
 import { Canary } from './canary.ts';
 import { ck } from './ck-rv.ts';
 import { login, logout } from './login.ts';
-import { MECHANISMS, missingMechanism } from './mechanisms.ts';
+import { missingMechanism, signingMechanismOf } from './mechanisms.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { versionText } from './token-facts.ts';
 import { type FoundToken, isInitialized } from './token-selection.ts';
@@ -43,7 +43,7 @@ interface AlgorithmSupport {
   readonly verify: boolean;
   /** Whether CreateKey works: the token can generate the key and sign with it. */
   readonly create: boolean;
-  /** As the token reports it: most count bytes, some bits. Absent without the mechanism. */
+  /** As the token reports it: of MAC keys most count bytes, some bits; of key pairs bits. Absent without the mechanism. */
   readonly minKeySize: number | undefined;
   readonly maxKeySize: number | undefined;
 }
@@ -167,7 +167,7 @@ function onSessionOf<Result>(slot: Slot, work: (session: Session) => Result): Re
 function supportedAlgorithms(slot: Slot): AlgorithmSupport[] {
   const mechanisms = ck('C_GetMechanismList', () => slot.lib.C_GetMechanismList(slot.handle));
   return ALGORITHM_NAMES.map((algorithm) => {
-    const { type, name } = MECHANISMS[algorithm];
+    const { type, name } = signingMechanismOf(algorithm);
     const info = mechanisms.includes(type)
       ? ck('C_GetMechanismInfo', () => slot.lib.C_GetMechanismInfo(slot.handle, type))
       : undefined;

@@ -9,7 +9,6 @@ import type { DirectoryEntry } from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
 import { type KeyObject, KeyObjects } from './key-objects.ts';
 import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
-import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { readTokenFacts } from './token-facts.ts';
@@ -102,22 +101,32 @@ export class TokenSession {
   }
 
   /** @throws {SigildError} as Token.sign */
-  sign(ref: VersionRef, batch: readonly Buffer[]): Proven<Buffer[]> {
-    return this.#withKeys('signing', [ref], (session, load) => {
-      const key = this.#keys.signingKey(session, ref, load(ref), batch.length);
-      return batch.map((data) => signMac(session, key, data));
-    });
+  sign(ref: VersionRef, batch: readonly Buffer[], digests = false): Proven<Buffer[]> {
+    return this.#withKeys('signing', [ref], (session, load) =>
+      this.#keys.sign(session, ref, load(ref), batch, digests),
+    );
   }
 
   /**
-   * @returns for each message the index of the first version whose MAC it is, or -1
+   * @returns for each message the index of the first version whose MAC or signature it is, or -1
    * @throws {SigildError} as Token.verify
    */
-  verify(refs: readonly VersionRef[], batch: readonly SignedBytes[]): Proven<number[]> {
+  verify(
+    refs: readonly VersionRef[],
+    batch: readonly SignedBytes[],
+    digests = false,
+  ): Proven<number[]> {
     return this.#withKeys('verifying', refs, (session, load) =>
       batch.map((signed) =>
-        refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed)),
+        refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed, digests)),
       ),
+    );
+  }
+
+  /** @returns each version's SubjectPublicKeyInfo @throws {SigildError} as Token.publicKeys */
+  publicKeys(refs: readonly VersionRef[]): Proven<Buffer[]> {
+    return this.#withKeys('reading public keys', refs, (_session, load) =>
+      refs.map((ref) => this.#keys.publicKey(load(ref))),
     );
   }
 

@@ -5,10 +5,10 @@ import { VERSION_ID_BYTES } from '../domain/version-id.ts';
 import { wrapSecret } from '../service/secret-wrapping.ts';
 import { type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck, isLoss } from './ck-rv.ts';
-import { destroy } from './key-creation.ts';
+import { destroyQuietly } from './key-creation.ts';
 import { importedKeyTemplate } from './key-template.ts';
 import { signMac } from './mac.ts';
-import { MECHANISMS, mechanismFlags } from './mechanisms.ts';
+import { can, macKeyOf } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
 /** An RSA key pair in the token. */
@@ -41,7 +41,10 @@ const OAEP: Readonly<Record<'sha1' | 'sha256', Mechanism>> = {
  * Mechanisms that may be RFC 5649, the likelier one first: CKM_AES_KEY_WRAP_KWP of PKCS#11 3.0, and
  * CKM_AES_KEY_WRAP_PAD, which is that on SoftHSM 2.6 and another padding elsewhere.
  */
-const AES_MECHANISMS = [0x210b, pkcs11js.CKM_AES_KEY_WRAP_PAD];
+const AES_MECHANISMS = [
+  { type: 0x210b, name: 'CKM_AES_KEY_WRAP_KWP' },
+  { type: pkcs11js.CKM_AES_KEY_WRAP_PAD, name: 'CKM_AES_KEY_WRAP_PAD' },
+];
 
 /** The best first. SoftHSM 2.6 knows OAEP with SHA-1 alone, and nothing but a try tells. */
 const WRAPPINGS_BY_RANK: readonly Wrapping[] = [
@@ -67,12 +70,12 @@ function oaep(hashAlg: number, mgf: number): Mechanism {
  * @throws {CryptokiError} when the token or the login is lost
  */
 export function findMethod(session: Session, pair: RsaPair): Method | undefined {
-  const aesMechanisms = AES_MECHANISMS.filter(
-    (type) => (mechanismFlags(session.slot, type) & pkcs11js.CKF_UNWRAP) !== 0,
+  const aesMechanisms = AES_MECHANISMS.filter((mechanism) =>
+    can(session.slot, mechanism, pkcs11js.CKF_UNWRAP),
   );
   return WRAPPINGS_BY_RANK.flatMap((wrapping): Method[] =>
     WRAPPINGS[wrapping].aesKeyWrap
-      ? aesMechanisms.map((aesMechanism) => ({ wrapping, aesMechanism }))
+      ? aesMechanisms.map(({ type }) => ({ wrapping, aesMechanism: type }))
       : [{ wrapping, aesMechanism: undefined }],
   ).find((method) => unwraps(session, { ...pair, ...method }));
 }
@@ -88,14 +91,13 @@ export function unwraps(session: Session, unwrapping: Unwrapping): boolean {
   let handle: Handle | undefined;
   try {
     handle = unwrap(session, unwrapping, wrapped, trialTemplate());
-    const mechanism = { mechanism: MECHANISMS[TRIAL_ALGORITHM].type };
-    const mac = signMac(session, { handle, mechanism, macBytes: 32 }, TRIAL_DATA);
+    const mac = signMac(session, macKeyOf(handle, TRIAL_ALGORITHM), TRIAL_DATA);
     return mac.equals(createHmac('sha256', secret).update(TRIAL_DATA).digest());
   } catch (error) {
     if (!(error instanceof CryptokiError) || isLoss(error)) throw error;
     return false;
   } finally {
-    if (handle) destroy(session, handle);
+    if (handle) destroyQuietly(session, [handle]);
   }
 }
 
@@ -117,7 +119,7 @@ export function unwrap(
     const aes = { mechanism: aesMechanism };
     return unwrapKey(session, aes, aesKey, wrapped.subarray(modulusBytes), template);
   } finally {
-    destroy(session, aesKey);
+    destroyQuietly(session, [aesKey]);
   }
 }
 

@@ -14,6 +14,7 @@ import type { UpdateKeyVersionRequest__Output } from '../generated/sigild/v1/Upd
 import type { VerifyRequest__Output } from '../generated/sigild/v1/VerifyRequest.ts';
 import type { RotateKeyItem, UpdateKeyVersionItem } from '../service/key-lifecycle.ts';
 import type { CreateKeyItem } from '../service/key-service.ts';
+import type { SignatureForm } from '../service/signature-form.ts';
 import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -28,7 +29,8 @@ export function decodeSignRequest(request: SignRequest__Output): SignBatch {
   return {
     key: decodeKeyName(request.key),
     version: decodeVersion(request.version),
-    batch: [required('DATA_MISSING', 'data', request.data)],
+    batch: [decodeMessage(request)],
+    ...decodeForm(request),
   };
 }
 
@@ -39,10 +41,11 @@ export function decodeVerifyRequest(request: VerifyRequest__Output): VerifyBatch
     version: decodeVersion(request.version),
     batch: [
       {
-        data: required('DATA_MISSING', 'data', request.data),
+        data: decodeMessage(request),
         mac: required('SIGNATURE_MISSING', 'signature', request.signature),
       },
     ],
+    ...decodeForm(request),
   };
 }
 
@@ -78,7 +81,7 @@ export function decodeCreateKeyRequest(request: CreateKeyRequest__Output): Creat
   };
 }
 
-/** @throws {SigildError} FIELD_INVALID */
+/** Also a GetPublicKeyRequest, which has the same fields. @throws {SigildError} FIELD_INVALID */
 export function decodeGetKeyRequest(request: GetKeyRequest__Output): {
   readonly key: string;
   readonly version: number | undefined;
@@ -168,6 +171,33 @@ export function decodeRequestId(requestId: string | undefined): string | undefin
   if (requestId === undefined || requestId === '') return undefined;
   if (REQUEST_ID.test(requestId)) return requestId;
   throw fieldInvalid('request_id', 'must be 1 to 128 printable ASCII characters, or empty');
+}
+
+interface Form {
+  readonly data?: Buffer;
+  readonly digest?: Buffer;
+  readonly signatureFormat?: unknown;
+}
+
+function decodeMessage({ data, digest }: Form): Buffer {
+  if (digest === undefined) return required('DATA_MISSING', 'data', data);
+  if (data === undefined) return digest;
+  throw fieldInvalid('digest', 'give data or its digest, not both');
+}
+
+/** A value that the proto does not know arrives as a number. */
+function decodeForm({ digest, signatureFormat }: Form): SignatureForm {
+  const digests = digest === undefined ? {} : { digests: true };
+  switch (signatureFormat) {
+    case undefined:
+    case 'SIGNATURE_FORMAT_UNSPECIFIED':
+      return digests;
+    case 'DER':
+    case 'RAW':
+      return { ...digests, format: signatureFormat };
+    default:
+      throw fieldInvalid('signature_format', 'must be DER or RAW, or absent');
+  }
 }
 
 // A field that a client misspelt is absent here: were that the same as empty, the empty message

@@ -5,11 +5,14 @@ import type { BatchVerifyResponse } from '../generated/sigild/v1/BatchVerifyResp
 import type { Key as WireKey } from '../generated/sigild/v1/Key.ts';
 import type { KeyVersion as WireKeyVersion } from '../generated/sigild/v1/KeyVersion.ts';
 import type { ListKeysResponse } from '../generated/sigild/v1/ListKeysResponse.ts';
+import type { ListPublicKeysResponse } from '../generated/sigild/v1/ListPublicKeysResponse.ts';
+import type { PublicKey as WirePublicKey } from '../generated/sigild/v1/PublicKey.ts';
 import type { SignResponse } from '../generated/sigild/v1/SignResponse.ts';
 import type { TokenAttributes as WireTokenAttributes } from '../generated/sigild/v1/TokenAttributes.ts';
 import type { TokenInfo as WireTokenInfo } from '../generated/sigild/v1/TokenInfo.ts';
 import type { VerifyResponse } from '../generated/sigild/v1/VerifyResponse.ts';
 import type { Page } from '../service/key-service.ts';
+import type { PublicKey } from '../service/public-key.ts';
 import type { Signatures } from '../service/signing-service.ts';
 import { encodePageToken } from './decode.ts';
 
@@ -65,6 +68,21 @@ export function encodePage({ keys, nextAfter }: Page): ListKeysResponse {
   return {
     keys: keys.map((key) => encodeKey(key, key.versions)),
     nextPageToken: nextAfter === undefined ? '' : encodePageToken(nextAfter),
+  };
+}
+
+export function encodePublicKey({ version, der, pem, jwk }: PublicKey): WirePublicKey {
+  const { key, version: number, id, algorithm } = version;
+  return {
+    ...{ key, version: number, versionId: id, algorithm },
+    ...{ pem, der, jwk: JSON.stringify(jwk) },
+  };
+}
+
+export function encodePublicKeys(publicKeys: readonly PublicKey[]): ListPublicKeysResponse {
+  return {
+    publicKeys: publicKeys.map(encodePublicKey),
+    jwks: JSON.stringify({ keys: publicKeys.map(({ jwk }) => jwk) }),
   };
 }
 

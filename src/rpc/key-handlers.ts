@@ -2,6 +2,7 @@ import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
+import type { PublicKeyService } from '../service/public-key-service.ts';
 import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
@@ -9,7 +10,13 @@ import {
   decodeRotateKeyRequest,
   decodeUpdateKeyVersionRequest,
 } from './decode.ts';
-import { encodeKey, encodePage, encodeTokenInfo } from './encode.ts';
+import {
+  encodeKey,
+  encodePage,
+  encodePublicKey,
+  encodePublicKeys,
+  encodeTokenInfo,
+} from './encode.ts';
 import type { ImportHandlers } from './import-handlers.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
@@ -17,6 +24,7 @@ import { unary } from './unary.ts';
 export function keyHandlers(
   service: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>,
   lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>,
+  publicKeys: Pick<PublicKeyService, 'getPublicKey' | 'listPublicKeys'>,
   environment: RpcEnvironment,
 ): Omit<KeyServiceHandlers, keyof ImportHandlers> {
   return {
@@ -50,6 +58,17 @@ export function keyHandlers(
       const item = decodeUpdateKeyVersionRequest(request);
       const key = await lifecycle.updateKeyVersion(context, item);
       return { key: encodeKey(key, key.versions) };
+    }),
+
+    GetPublicKey: unary('GetPublicKey', environment, async (request, context) => {
+      const { key, version } = decodeGetKeyRequest(request);
+      const publicKey = await publicKeys.getPublicKey(context, key, version);
+      return { publicKey: encodePublicKey(publicKey) };
+    }),
+
+    ListPublicKeys: unary('ListPublicKeys', environment, async (_request, context) => {
+      const found = await publicKeys.listPublicKeys(context);
+      return encodePublicKeys(found);
     }),
 
     GetTokenInfo: unary('GetTokenInfo', environment, async (_request, context) => {

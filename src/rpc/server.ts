@@ -4,6 +4,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { KeyImport } from '../service/key-import.ts';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
+import type { PublicKeyService } from '../service/public-key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
@@ -24,6 +25,7 @@ export interface RpcServerOptions {
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
   readonly imports: Pick<KeyImport, 'getImportKey' | 'importKey'>;
+  readonly publicKeys: Pick<PublicKeyService, 'getPublicKey' | 'listPublicKeys'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */
@@ -99,7 +101,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     signingHandlers(options.signing, environment, pipelines),
   );
   server.addService(v1.KeyService.service, {
-    ...keyHandlers(options.keys, options.lifecycle, environment),
+    ...keyHandlers(options.keys, options.lifecycle, options.publicKeys, environment),
     ...importHandlers(options.imports, environment),
   });
   health.addTo(server);

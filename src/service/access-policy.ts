@@ -7,6 +7,7 @@ export const OPERATIONS = [
   'importKey',
   'getKey',
   'listKeys',
+  'getPublicKey',
   'rotateKey',
   'updateKeyVersion',
   'sign',
@@ -55,6 +56,12 @@ export class AccessPolicy {
     // A name that is to be created cannot be missing: the answer is the same whether it exists.
     if (sees || CREATIONS.has(operation)) throw denied(client, operation, `key ${key}`);
     throw keyNotFound(key);
+  }
+
+  /** Whether {@link authorize} would let it pass. */
+  allows(client: string, operation: KeyOperation, key: string): boolean {
+    const grants = this.#grants.get(client) ?? [];
+    return grants.some((grant) => grant.operations.includes(operation) && covers(grant, key));
   }
 
   /**

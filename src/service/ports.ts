@@ -15,7 +15,7 @@ export interface NewKey {
   readonly wrapped?: WrappedKey | undefined;
 }
 
-/** A message and what is said to be its MAC, of any length. */
+/** A message and what is said to be its MAC or signature, of any length. */
 export interface SignedData {
   readonly data: Uint8Array;
   readonly mac: Uint8Array;
@@ -80,30 +80,43 @@ export interface Token {
   setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key>;
 
   /**
-   * Makes the MACs of a batch in one trip to the token.
+   * Makes the MACs or signatures of a batch in one trip to the token. Those of ECDSA have r and s side
+   * by side.
    *
    * @param batch at least one message
-   * @returns a MAC for each message, in order, of the algorithm's length
-   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
+   * @param digests whether the messages are given by their digests, for algorithms with a hash alone
+   * @returns one for each message, in order, of the algorithm's length
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED; TOKEN_REFUSED for
+   *   two halves of a key pair that do not belong together
    */
   sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests?: boolean,
   ): Promise<readonly Uint8Array[]>;
 
   /**
-   * Checks the MACs of a batch, each against versions in order, in one trip to the token.
+   * Checks the MACs or signatures of a batch, each against versions in order, in one trip to the token.
    *
-   * @param batch at least one message with its MAC
-   * @returns for each message, in order, the first version whose MAC it is
-   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
+   * @param batch at least one message with its MAC or signature, in the form that {@link sign} gives it
+   * @param digests as in {@link sign}
+   * @returns for each message, in order, the first version whose it is
+   * @throws {SigildError} as {@link sign}
    */
   verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests?: boolean,
   ): Promise<readonly (KeyVersion | undefined)[]>;
+
+  /**
+   * @param versions of key pairs
+   * @returns the SubjectPublicKeyInfo of each, in order
+   * @throws {SigildError} as {@link sign}
+   */
+  publicKeys(versions: readonly KeyVersion[], signal: Cancellation): Promise<readonly Uint8Array[]>;
 
   /**
    * Tells what the token is and who uses it here, and tries what it can do, with keys that are gone

@@ -1,4 +1,4 @@
-import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import { type Key, type KeyVersion, signingVersion, verifyingVersions } from '../domain/key.ts';
@@ -8,6 +8,16 @@ import type { RequestContext } from './caller.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { SignedData, Token } from './ports.ts';
 import { isReserved } from './reserved-text.ts';
+import {
+  alikeVersions,
+  assertForm,
+  isPossible,
+  readable,
+  reserved,
+  type SignatureForm,
+  versionsWith,
+  written,
+} from './signature-form.ts';
 
 export interface SigningServiceOptions {
   readonly token: Pick<Token, 'sign' | 'verify'>;
@@ -19,7 +29,7 @@ export interface SigningServiceOptions {
 }
 
 /** Messages to sign with one key. */
-export interface SignBatch {
+export interface SignBatch extends SignatureForm {
   readonly key: string;
   /** undefined: the primary version. */
   readonly version: number | undefined;
@@ -28,7 +38,7 @@ export interface SignBatch {
 }
 
 /** Messages and their signatures, to be checked with one key. */
-export interface VerifyBatch {
+export interface VerifyBatch extends SignatureForm {
   readonly key: string;
   /** undefined: every version that may verify. */
   readonly version: number | undefined;
@@ -78,20 +88,19 @@ export class SigningService {
 
   /**
    * @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND,
-   *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, DATA_TOO_LARGE, DATA_RESERVED, ALGORITHM_DISABLED, and as
-   *   {@link Token.sign}
+   *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, DATA_TOO_LARGE, DATA_RESERVED, ALGORITHM_DISABLED,
+   *   FIELD_INVALID for a form that the key's algorithm does not have, and as {@link Token.sign}
    */
-  async sign(
-    context: RequestContext,
-    { key: name, version, batch }: SignBatch,
-  ): Promise<Signatures> {
+  async sign(context: RequestContext, request: SignBatch): Promise<Signatures> {
+    const { key: name, version, batch, digests } = request;
     this.#policy.authorize(context.client, 'sign', name);
     for (const data of batch) this.#assertAllowed(data);
     const choose = (key: Key) => signingVersion(key, version);
     return await this.#withKey(name, context.signal, choose, async (signer) => {
       assertEnabled(signer.algorithm, this.#enabledAlgorithms);
-      const signatures = await this.#token.sign(signer, batch, context.signal);
-      return { signatures, version: signer };
+      assertForm(signer.algorithm, request, batch);
+      const made = await this.#token.sign(signer, batch, context.signal, digests);
+      return { signatures: written(signer.algorithm, request, made), version: signer };
     });
   }
 
@@ -102,51 +111,62 @@ export class SigningService {
    */
   async verify(
     context: RequestContext,
-    { key: name, version, batch }: VerifyBatch,
+    request: VerifyBatch,
   ): Promise<readonly (KeyVersion | undefined)[]> {
+    const { key: name, version, batch } = request;
     this.#policy.authorize(context.client, 'verify', name);
     for (const { data } of batch) this.#assertAllowed(data);
     const choose = (key: Key) => verifyingVersions(key, version);
     let tried: readonly KeyVersion[] = [];
     const verified = await this.#withKey(name, context.signal, choose, (versions) => {
       tried = versions;
-      return this.#verifyPossible(versions, batch, context.signal);
+      const able = versionsWith(versions, request, batch);
+      return this.#verifyPossible(able, request, batch, context.signal);
     });
     if (version !== undefined) return verified;
-    const missed = batch.filter((signed, index) => !verified[index] && isPossible(tried, signed));
+    const missed = batch.filter(
+      (signed, index) => !verified[index] && isPossible(tried, request, signed),
+    );
     if (missed.length === 0) return verified;
-    const found = await this.#verifyWithNewer(name, tried, missed, context.signal);
+    const found = await this.#verifyWithNewer(request, tried, missed, context.signal);
     return batch.map((signed, index) => verified[index] ?? found.get(signed));
   }
 
   /** Another daemon may have made a version since the key was read: asks those that were not known. */
   async #verifyWithNewer(
-    name: string,
+    request: VerifyBatch,
     known: readonly KeyVersion[],
     missed: readonly SignedData[],
     signal: Cancellation,
   ): Promise<ReadonlyMap<SignedData, KeyVersion | undefined>> {
-    const key = await this.#catalog.confirm(name, signal);
-    if (!key) throw keyNotFound(name);
+    const key = await this.#catalog.confirm(request.key, signal);
+    if (!key) throw keyNotFound(request.key);
     const ids = new Set(known.map(({ id }) => id));
     const newer = verifyingVersions(key, undefined).filter(({ id }) => !ids.has(id));
     if (newer.length === 0) return new Map();
-    const verified = await this.#verifyPossible(newer, missed, signal);
+    const able = versionsWith(newer, request, missed);
+    const verified = await this.#verifyPossible(able, request, missed, signal);
     return new Map(missed.map((signed, index) => [signed, verified[index]]));
   }
 
-  /** Asks the token about those messages only whose signature has a length that a version makes. */
+  /**
+   * Asks the token about those messages only whose signature is one that a version can make, in one
+   * trip, but for the rare key whose versions write their signatures in several ways.
+   */
   async #verifyPossible(
     versions: readonly KeyVersion[],
+    form: SignatureForm,
     batch: readonly SignedData[],
     signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const possible = batch.filter((signed) => isPossible(versions, signed));
-    if (possible.length === 0) return batch.map(() => undefined);
-    const verified = await this.#token.verify(versions, possible, signal);
-    if (possible.length === batch.length) return verified;
-    const results = new Map(possible.map((signed, index) => [signed, verified[index]]));
-    return batch.map((signed) => results.get(signed));
+    const results = batch.map((): KeyVersion | undefined => undefined);
+    for (const alike of alikeVersions(versions, form)) {
+      const { asked, places } = readable(alike, batch, results);
+      if (asked.length === 0) continue;
+      const verified = await this.#token.verify(alike.versions, asked, signal, form.digests);
+      for (const [index, place] of places.entries()) results[place] = verified[index];
+    }
+    return results;
   }
 
   #assertAllowed(data: Uint8Array): void {
@@ -158,7 +178,7 @@ export class SigningService {
       );
     }
     if (isReserved(data)) {
-      throw new SigildError('DATA_RESERVED', 'this text is reserved for key fingerprints');
+      throw reserved();
     }
   }
 
@@ -191,11 +211,6 @@ export class SigningService {
     if (!key) throw keyNotFound(name);
     return key;
   }
-}
-
-/** Whether a signature has a length that one of the versions makes. */
-function isPossible(versions: readonly KeyVersion[], { mac }: SignedData): boolean {
-  return versions.some(({ algorithm }) => ALGORITHMS[algorithm].macBytes === mac.byteLength);
 }
 
 interface Failure {

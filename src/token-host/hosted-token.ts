@@ -1,4 +1,4 @@
-import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import { type Algorithm, signatureBytes } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
@@ -18,7 +18,14 @@ import {
   encodeSign,
   encodeVerify,
 } from './mac-frames.ts';
-import { decodeJson, encodeEmpty, encodeJson, OPERATION } from './protocol.ts';
+import {
+  decodeJson,
+  decodePublicKeys,
+  encodeEmpty,
+  encodeJson,
+  encodeVersionRefs,
+  OPERATION,
+} from './protocol.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenChanges } from './token-changes.ts';
 import { Writer } from './writer.ts';
@@ -127,9 +134,10 @@ export class HostedToken implements Token {
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly Uint8Array[]> {
-    const resultBytes = batch.length * ALGORITHMS[version.algorithm].macBytes;
-    const frame = encodeSign(version, batch);
+    const resultBytes = batch.length * signatureBytes(version.algorithm);
+    const frame = encodeSign(version, batch, digests);
     const answer = await this.#proven(frame, [version], batch.length, resultBytes, signal);
     return decodeMacs(decodeResult(answer), batch.length);
   }
@@ -138,11 +146,23 @@ export class HostedToken implements Token {
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     const macs = batch.length * versions.length;
-    const frame = encodeVerify(versions, batch);
+    const frame = encodeVerify(versions, batch, digests);
     const answer = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
     return decodeIndexes(decodeResult(answer)).map((index) => versions[index]);
+  }
+
+  async publicKeys(
+    versions: readonly KeyVersion[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    const check = (answer: Buffer) =>
+      this.#fingerprints.check(decodePublicKeys(answer).fingerprints, versions);
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal, check };
+    const answer = await this.#dispatcher.submit(encodeVersionRefs(versions), options);
+    return decodePublicKeys(answer).result;
   }
 
   /**

@@ -10,19 +10,20 @@ import {
   encodeJson,
   OPERATION,
   OUTCOME,
+  publicKeysAnswer,
   type StateChange,
 } from './protocol.ts';
 
 /** Does what a request frame asks for. @returns the answer's frame @throws {SigildError} */
 export function perform(session: TokenSession, { code, payload }: Frame): Buffer {
-  if (code === OPERATION.sign) {
+  if (code === OPERATION.sign || code === OPERATION.signDigests) {
     const { ref, batch } = decodeSign(payload);
-    const { result, fingerprints } = session.sign(ref, batch);
+    const { result, fingerprints } = session.sign(ref, batch, code === OPERATION.signDigests);
     return encodeAnswer(Buffer.concat(result), fingerprints);
   }
-  if (code === OPERATION.verify) {
+  if (code === OPERATION.verify || code === OPERATION.verifyDigests) {
     const { refs, batch } = decodeVerify(payload);
-    const { result, fingerprints } = session.verify(refs, batch);
+    const { result, fingerprints } = session.verify(refs, batch, code === OPERATION.verifyDigests);
     return encodeAnswer(encodeIndexes(result), fingerprints);
   }
   const operate = RARE_OPERATIONS[code];
@@ -58,6 +59,8 @@ const RARE_OPERATIONS: Readonly<
   },
   [OPERATION.forgetVersion]: (session, payload) =>
     session.forgetVersion(decodeJson<VersionRef>(payload)),
+  [OPERATION.publicKeys]: (session, payload) =>
+    publicKeysAnswer(session.publicKeys(decodeJson<VersionRef[]>(payload))),
   [OPERATION.probe]: (session) => session.probe(),
   [OPERATION.describe]: (session) => session.describe(),
 };

@@ -1,4 +1,5 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
+import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
 import type { ImportKey } from '../domain/key-import.ts';
 import type { KeyState } from '../domain/key-state.ts';
@@ -19,6 +20,9 @@ export const OPERATION = {
   forgetVersion: 10,
   describe: 11,
   makeImportKey: 12,
+  signDigests: 20,
+  verifyDigests: 21,
+  publicKeys: 22,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -42,7 +46,7 @@ export function encodeEmpty(code: number): Buffer {
 
 /** @param code OPERATION.createKey or OPERATION.createVersion */
 export function encodeNewKey(code: number, { name, algorithm, id, wrapped }: NewKey): Buffer {
-  const { importKeyId, bytes } = wrapped ?? {};
+  const { importKeyId, bytes = new Uint8Array() } = wrapped ?? {};
   const wire: WireNewKey = { name, algorithm, id: base64(id), importKeyId, bytes: base64(bytes) };
   return encodeJson(code, wire);
 }
@@ -60,6 +64,12 @@ interface WireNewKey extends Pick<NewKey, 'name' | 'algorithm'> {
   readonly bytes: string;
 }
 
+/** The answer to them: the key, and whether this call made its version. */
+export interface Creation {
+  readonly key: Key;
+  readonly made: boolean;
+}
+
 /** What a lane answers to OPERATION.makeImportKey. */
 export function encodeImportKey({ publicKey, ...key }: ImportKey): WireImportKey {
   return { ...key, publicKey: base64(publicKey) };
@@ -72,16 +82,6 @@ export function decodeImportKey(payload: Buffer): ImportKey {
 
 interface WireImportKey extends Omit<ImportKey, 'publicKey'> {
   readonly publicKey: string;
-}
-
-function base64(bytes: Uint8Array = new Uint8Array()): string {
-  return Buffer.from(bytes).toString('base64');
-}
-
-/** The answer to them: the key, and whether this call made its version. */
-export interface Creation {
-  readonly key: Key;
-  readonly made: boolean;
 }
 
 /** @param code OPERATION.destroyVersion or OPERATION.forgetVersion */
@@ -97,6 +97,39 @@ export interface StateChange extends VersionRef {
 export function encodeStateChange({ key, id }: VersionRef, state: KeyState): Buffer {
   const change: StateChange = { key, id, state };
   return encodeJson(OPERATION.setVersionState, change);
+}
+
+/** What OPERATION.publicKeys carries. */
+export function encodeVersionRefs(refs: readonly VersionRef[]): Buffer {
+  return encodeJson(
+    OPERATION.publicKeys,
+    refs.map(({ key, id }) => ({ key, id })),
+  );
+}
+
+/** The answer: each version's SubjectPublicKeyInfo, and fingerprints, in base64. */
+interface WirePublicKeys {
+  readonly keys: readonly string[];
+  readonly fingerprints: readonly { readonly id: string; readonly mac: string }[];
+}
+
+export function publicKeysAnswer({ result, fingerprints }: Proven<Buffer[]>): WirePublicKeys {
+  return {
+    keys: result.map(base64),
+    fingerprints: fingerprints.map(({ id, mac }) => ({ id, mac: base64(mac) })),
+  };
+}
+
+export function decodePublicKeys(answer: Buffer): Proven<Buffer[]> {
+  const { keys, fingerprints } = decodeJson<WirePublicKeys>(answer);
+  return {
+    result: keys.map((key) => Buffer.from(key, 'base64')),
+    fingerprints: fingerprints.map(({ id, mac }) => ({ id, mac: Buffer.from(mac, 'base64') })),
+  };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 interface WireError {

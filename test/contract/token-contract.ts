@@ -1,6 +1,12 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, createPublicKey, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import {
+  ALGORITHM_NAMES,
+  type Algorithm,
+  hashOf,
+  isPairAlgorithm,
+  signatureBytes,
+} from '../../src/domain/algorithm.ts';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
@@ -19,7 +25,13 @@ export interface TokenUnderTest {
 /** What SoftHSM 2.6 lacks; a token in memory is made to lack the same. */
 export const LACKING = ['HMAC_SHA3_256', 'HMAC_SHA3_384', 'HMAC_SHA3_512'] as const;
 
-const ABLE = ALGORITHM_NAMES.filter((algorithm) => !LACKING.some((lack) => lack === algorithm));
+/** RSA of one size has to do, which takes a token long enough to make. */
+const ABLE = ALGORITHM_NAMES.filter(
+  (algorithm) =>
+    !LACKING.some((lack) => lack === algorithm) && !/^RSA.*_(3072|4096)_/.test(algorithm),
+);
+
+const PAIRS = ABLE.filter(isPairAlgorithm);
 
 const signal = new AbortController().signal;
 
@@ -115,10 +127,76 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
       const mac = await signOne(token, version, data, signal);
 
-      expect(mac.byteLength).toBe(ALGORITHMS[algorithm].macBytes);
+      expect(mac.byteLength).toBe(signatureBytes(algorithm));
       expect(await verifyOne(token, [version], data, mac, signal)).toEqual(version);
       expect(await verifyOne(token, [version], randomBytes(256), mac, signal)).toBeUndefined();
     });
+
+    test.each(PAIRS)('signs with %s a digest as the data that it is of', async (algorithm) => {
+      const version = firstVersion(
+        await token.createKey(newKey(`digest-${algorithm}`, algorithm), signal),
+      );
+      const data = randomBytes(256);
+      const hash = hashOf(algorithm);
+      const digest = hash === undefined ? data : createHash(hash).update(data).digest();
+      const verifyAs = (message: Uint8Array, mac: Uint8Array, digests: boolean) =>
+        token.verify([version], [{ data: message, mac }], signal, digests);
+
+      const [ofDigest = data] = await token.sign(version, [digest], signal, true);
+      const [ofData = data] = await token.sign(version, [data], signal);
+
+      for (const mac of [ofDigest, ofData]) {
+        expect(await verifyAs(data, mac, false)).toEqual([version]);
+        expect(await verifyAs(digest, mac, true)).toEqual([version]);
+        expect(await verifyAs(randomBytes(digest.length), mac, true)).toEqual([undefined]);
+      }
+    });
+
+    test('gives the public key of each version of a key pair', async () => {
+      const wanted = newKey('public', 'EC_SIGN_P256_SHA256');
+      await token.createKey(wanted, signal);
+      const { versions } = await token.createVersion(
+        { ...newVersion('public', 2), algorithm: 'EC_SIGN_P256_SHA256' },
+        signal,
+      );
+
+      const keys = await token.publicKeys(versions, signal);
+
+      const details = keys.map((key) =>
+        createPublicKey({ key: Buffer.from(key), format: 'der', type: 'spki' }),
+      );
+      expect(details.map((key) => key.asymmetricKeyDetails?.namedCurve)).toEqual([
+        'prime256v1',
+        'prime256v1',
+      ]);
+      expect(keys[0]).not.toEqual(keys[1]);
+      expect(await token.publicKeys(versions, signal)).toEqual(keys);
+    });
+
+    test.each([
+      ['ACTIVE', 'done', 'done'],
+      ['DEACTIVATED', 'KEY_STATE_FORBIDS', 'done'],
+      ['SUSPENDED', 'KEY_STATE_FORBIDS', 'KEY_STATE_FORBIDS'],
+    ] as const)(
+      'lets a key pair that is %s do what its state allows',
+      async (state, sign, verify) => {
+        const name = `pair-${state}`;
+        const version = firstVersion(
+          await token.createKey(newKey(name, 'EC_SIGN_P256_SHA256'), signal),
+        );
+        const data = Buffer.from('data');
+        const mac = await signOne(token, version, data, signal);
+
+        const key = await token.setVersionState(version, state, signal);
+
+        expect(key).toEqual({ name, versions: [{ ...version, state }] });
+        expect(await token.findKey(name, signal)).toEqual(key);
+        for (let use = 0; use < 8; use++) {
+          expect(await outcomeOf(signOne(token, version, data, signal))).toBe(sign);
+          expect(await outcomeOf(verifyOne(token, [version], data, mac, signal))).toBe(verify);
+        }
+      },
+    );
 
     test.each(LACKING)('makes no key for %s, which it lacks', async (algorithm) => {
       const reason = await reasonOf(

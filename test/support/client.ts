@@ -5,11 +5,14 @@ import type { GetImportKeyRequest } from '../../src/generated/sigild/v1/GetImpor
 import type { GetImportKeyResponse__Output } from '../../src/generated/sigild/v1/GetImportKeyResponse.ts';
 import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.ts';
 import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKeyResponse.ts';
+import type { GetPublicKeyRequest } from '../../src/generated/sigild/v1/GetPublicKeyRequest.ts';
+import type { GetPublicKeyResponse__Output } from '../../src/generated/sigild/v1/GetPublicKeyResponse.ts';
 import type { GetTokenInfoResponse__Output } from '../../src/generated/sigild/v1/GetTokenInfoResponse.ts';
 import type { ImportKeyRequest } from '../../src/generated/sigild/v1/ImportKeyRequest.ts';
 import type { ImportKeyResponse__Output } from '../../src/generated/sigild/v1/ImportKeyResponse.ts';
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
+import type { ListPublicKeysResponse__Output } from '../../src/generated/sigild/v1/ListPublicKeysResponse.ts';
 import type { RotateKeyRequest } from '../../src/generated/sigild/v1/RotateKeyRequest.ts';
 import type { RotateKeyResponse__Output } from '../../src/generated/sigild/v1/RotateKeyResponse.ts';
 import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
@@ -33,6 +36,8 @@ export interface TestClient {
   updateKeyVersion(request: UpdateKeyVersionRequest): Promise<UpdateKeyVersionResponse__Output>;
   getImportKey(request: GetImportKeyRequest): Promise<GetImportKeyResponse__Output>;
   importKey(request: ImportKeyRequest): Promise<ImportKeyResponse__Output>;
+  getPublicKey(request: GetPublicKeyRequest): Promise<GetPublicKeyResponse__Output>;
+  listPublicKeys(): Promise<ListPublicKeysResponse__Output>;
   getTokenInfo(): Promise<GetTokenInfoResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
@@ -60,6 +65,8 @@ export function connectClient(
       promise((done) => keys.getImportKey(request, { deadline: Date.now() + 20_000 }, done)),
     importKey: (request) =>
       promise((done) => keys.importKey(request, { deadline: Date.now() + 20_000 }, done)),
+    getPublicKey: (request) => promise((done) => keys.getPublicKey(request, options(), done)),
+    listPublicKeys: () => promise((done) => keys.listPublicKeys({}, options(), done)),
     getTokenInfo: () =>
       promise((done) => keys.getTokenInfo({}, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),

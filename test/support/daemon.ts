@@ -43,7 +43,8 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...['createKey', 'importKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
+      ...['createKey', 'importKey', 'getKey', 'listKeys', 'getPublicKey', 'rotateKey'],
+      'updateKeyVersion',
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },

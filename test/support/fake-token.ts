@@ -1,6 +1,11 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import {
+  ALGORITHM_NAMES,
+  type Algorithm,
+  isPairAlgorithm,
+  MAC_ALGORITHMS,
+} from '../../src/domain/algorithm.ts';
 import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import {
@@ -17,11 +22,13 @@ import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
 import type { NewKey, SignedData, Token } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
+import { FakePair } from './fake-pair.ts';
 import { importPublicKey, unwrapSecret } from './secret-unwrapping.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
-  readonly value: Buffer;
+  /** A secret key's value, or a pair. */
+  readonly value: Buffer | FakePair;
 }
 
 type Method = keyof Token;
@@ -54,6 +61,7 @@ export class FakeToken implements Token {
     setVersionState: 0,
     sign: 0,
     verify: 0,
+    publicKeys: 0,
     info: 0,
     probe: 0,
   };
@@ -197,10 +205,15 @@ export class FakeToken implements Token {
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly Uint8Array[]> {
     return this.#run('sign', signal, () => {
-      const stored = this.#usable(version, maySign);
-      return batch.map((data) => macOf(stored, data));
+      const { version: found, value } = this.#usable(version, maySign);
+      return batch.map((message) =>
+        value instanceof FakePair
+          ? value.sign(message, digests)
+          : macOf(found.algorithm, value, message),
+      );
     });
   }
 
@@ -208,14 +221,25 @@ export class FakeToken implements Token {
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     return this.#run('verify', signal, () =>
-      batch.map(({ data, mac }) =>
-        versions.find((version) => {
-          const expected = macOf(this.#usable(version, mayVerify), data);
-          return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
-        }),
+      batch.map((signed) =>
+        versions.find((version) => isSigned(this.#usable(version, mayVerify), signed, digests)),
       ),
+    );
+  }
+
+  publicKeys(
+    versions: readonly KeyVersion[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#run('publicKeys', signal, () =>
+      versions.map((version) => {
+        const { value } = this.#usable(version, mayVerify);
+        if (value instanceof FakePair) return value.spki;
+        throw new Error('a secret key has no public key');
+      }),
     );
   }
 
@@ -283,9 +307,7 @@ export class FakeToken implements Token {
 
   #generate({ name, algorithm, id, wrapped }: NewKey, hexId: string): KeyVersion {
     this.#assertSupported(algorithm);
-    const value = wrapped
-      ? this.#unwrap(wrapped, algorithm)
-      : randomBytes(ALGORITHMS[algorithm].keyBytes);
+    const value = wrapped ? this.#unwrap(wrapped, algorithm) : newValue(algorithm);
     if (this.#stored.size >= this.capacity) throw failure('TOKEN_FULL', 'the token is full');
     const { version = 1, createTimeMs } = decodeVersionId(id) ?? {};
     const proven = {
@@ -312,7 +334,7 @@ export class FakeToken implements Token {
     throw failure('WRAPPED_KEY_INVALID', 'it cannot be unwrapped');
   }
 
-  #store(version: KeyVersion, value: Buffer): KeyVersion {
+  #store(version: KeyVersion, value: StoredKey['value']): KeyVersion {
     this.#stored.set(versionName(version), { version, value });
     return version;
   }
@@ -326,14 +348,30 @@ export class FakeToken implements Token {
   }
 }
 
+function newValue(algorithm: Algorithm): StoredKey['value'] {
+  return isPairAlgorithm(algorithm)
+    ? new FakePair(algorithm)
+    : randomBytes(MAC_ALGORITHMS[algorithm].keyBytes);
+}
+
 /** Whether two ids differ in their time alone. */
 function isRepeated(one: string, other: string): boolean {
   return one.slice(2 * CREATE_TIME_BYTES) === other.slice(2 * CREATE_TIME_BYTES);
 }
 
-function macOf({ version, value }: StoredKey, data: Uint8Array): Buffer {
-  if (version.algorithm.endsWith('CMAC')) return aesCmac(value, data);
-  const hash = version.algorithm.replace('HMAC_', '').replace('_', '-').toLowerCase();
+function isSigned(
+  { version, value }: StoredKey,
+  { data, mac }: SignedData,
+  digests: boolean,
+): boolean {
+  if (value instanceof FakePair) return value.isSigned(data, mac, digests);
+  const expected = macOf(version.algorithm, value, data);
+  return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
+}
+
+function macOf(algorithm: Algorithm, value: Buffer, data: Uint8Array): Buffer {
+  if (algorithm.endsWith('CMAC')) return aesCmac(value, data);
+  const hash = algorithm.replace('HMAC_', '').replace('_', '-').toLowerCase();
   return createHmac(hash, value).update(data).digest();
 }
 

@@ -14,6 +14,7 @@ import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyImport } from '../../src/service/key-import.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
+import { PublicKeyService } from '../../src/service/public-key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
 import { Turns } from '../../src/service/turns.ts';
 import { connectClient, type TestClient } from './client.ts';
@@ -104,5 +105,6 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
     keys: new KeyService(shared),
     lifecycle,
     imports: new KeyImport({ ...shared, lifecycle }),
+    publicKeys: new PublicKeyService(shared),
   };
 }

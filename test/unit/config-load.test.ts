@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { PAIR_ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { load, MINIMAL, problemsOf } from '../support/config-file.ts';
 
 /** The minimal configuration with its token's label or PIN file written in another way. */
@@ -36,6 +37,7 @@ describe('a right configuration', () => {
       algorithms: [
         ...['HMAC_SHA224', 'HMAC_SHA256', 'HMAC_SHA384', 'HMAC_SHA512'],
         ...['HMAC_SHA3_256', 'HMAC_SHA3_384', 'HMAC_SHA3_512', 'AES_128_CMAC', 'AES_256_CMAC'],
+        ...PAIR_ALGORITHM_NAMES,
       ],
       listeners: [
         {
@@ -171,8 +173,8 @@ log: { level: loud }
       'FILE:12:11: listeners[1].mode: must be three octal digits in quotes, for instance "0660"',
       'FILE:17:16: clients[0].grants[0].keys[0]: must be a pattern: 1 to 63 characters of ' +
         '[A-Za-z0-9._-], with * for any number of characters',
-      'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, getKey, ' +
-        'listKeys, rotateKey, updateKeyVersion, sign, verify, getTokenInfo',
+      'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, importKey, getKey, ' +
+        'listKeys, getPublicKey, rotateKey, updateKeyVersion, sign, verify, getTokenInfo',
       'FILE:19:15: log.level: must be one of silent, fatal, error, warn, info, debug, trace',
     ]);
   });
