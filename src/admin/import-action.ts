@@ -1,4 +1,4 @@
-import type { Algorithm } from '../domain/algorithm.ts';
+import { type Algorithm, isPairAlgorithm } from '../domain/algorithm.ts';
 import { usageFailure } from './command-failure.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import type { CommandResult } from './invocation.ts';
@@ -24,6 +24,9 @@ export async function importKey(
 ): Promise<CommandResult> {
   const { algorithm, format, newVersion = false, keepActive = false } = options;
   if (keepActive && !newVersion) throw usageFailure('--keep-active goes with --new-version alone');
+  if (format === 'pem' && !isPairAlgorithm(algorithm)) {
+    throw usageFailure('--format pem is for key pairs alone');
+  }
   const { secretFile: file, secretStdin: stdin = false } = options;
   const secret = await readSecret({ file, stdin }, format);
   try {

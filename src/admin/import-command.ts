@@ -19,6 +19,7 @@ export function addImport(key: Command, invocation: Invocation): void {
       `${IMPORT} --secret-file partner.secret`,
       `vault read -field=secret partner | ${IMPORT} --secret-stdin`,
       `${IMPORT} --new-version`,
+      'sigilctl key import signer --algorithm EC_SIGN_P256_SHA256 --format pem --secret-file key.pem',
     ],
   )
     .addOption(
@@ -29,8 +30,8 @@ export function addImport(key: Command, invocation: Invocation): void {
     .addOption(
       new Option(
         '--format <format>',
-        'how the secret is written; text stands for its own bytes, and but for raw one line end ' +
-          'at the end does not count',
+        'how the secret is written; text stands for its own bytes, pem is for private keys, and but ' +
+          'for raw one line end at the end does not count',
       )
         .choices(SECRET_FORMATS)
         .makeOptionMandatory(),

@@ -44,7 +44,9 @@ async function readBytes({ file, stdin }: SecretSource, format: SecretFormat): P
 }
 
 async function askTwice(format: SecretFormat): Promise<Buffer> {
-  if (format === 'raw') throw usageFailure('a raw secret cannot be typed', ELSEWHERE);
+  if (format === 'raw' || format === 'pem') {
+    throw usageFailure(`a secret as ${format} cannot be typed`, ELSEWHERE);
+  }
   const prompt = new HiddenPrompt(ELSEWHERE, 'secret');
   try {
     const secret = await prompt.ask(`Secret (${format}): `);

@@ -62,7 +62,7 @@ export interface ImportKeyOptions extends RotateKeyOptions {
   /**
    * For HMAC at least one byte: one shorter than the hash's output is filled up with zero bytes and one
    * longer than its block is hashed, as HMAC itself does, which changes no MAC. For AES-CMAC as long as
-   * the cipher's key. The client clears its own copies; this one is yours to clear.
+   * the cipher's key. For a key pair the private key, as PKCS #8 in DER. The client clears its own copies; this one is yours to clear.
    */
   readonly secret: Uint8Array;
   /** Makes the next version of a key that is there, which signs from then on, instead of a new key. */
@@ -108,7 +108,7 @@ export class Keys {
    * wrapped with, they are made once more.
    *
    * @throws {TypeError} when the secret is no Uint8Array
-   * @throws {RangeError} when it has no length that the algorithm takes
+   * @throws {RangeError} when it has no length that the algorithm takes, or is no private key
    * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, ALGORITHM_DISABLED,
    *   IMPORT_KEY_NOT_FOUND, TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED; with
    *   `newVersion` KEY_NOT_FOUND, KEY_AMBIGUOUS instead of KEY_ALREADY_EXISTS

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
-import type { Algorithm } from '../domain/algorithm.ts';
+import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
+import { type Algorithm, isPairAlgorithm } from '../domain/algorithm.ts';
 import { isWrapping, lengthText, secretsOf } from '../domain/key-import.ts';
 import type { GetImportKeyResponse__Output } from '../generated/sigild/v1/GetImportKeyResponse.ts';
 import { wrapSecret } from '../service/secret-wrapping.ts';
@@ -8,6 +8,8 @@ import { wrapSecret } from '../service/secret-wrapping.ts';
 export interface WrappedSecret {
   readonly importKeyId: string;
   readonly wrappedKey: Buffer;
+  /** Of a private key the public half. */
+  readonly publicKeyDer?: Buffer;
 }
 
 /** The two calls of an import, which fail with an error that has a `reason`. */
@@ -21,27 +23,51 @@ export interface ImportCalls<Answer> {
  * secret is left in this process's buffers.
  *
  * @throws {TypeError} when the secret is no Uint8Array
- * @throws {RangeError} when it has no length that the algorithm takes
+ * @throws {RangeError} when it has no length that the algorithm takes, or is no private key
  */
 export async function importSecret<Answer>(
   calls: ImportCalls<Answer>,
   algorithm: Algorithm,
   secret: Uint8Array,
 ): Promise<Answer> {
-  const value = keyValue(algorithm, secret);
+  const key = keyOf(algorithm, secret);
   try {
-    return await attempt(calls, value).catch((error: unknown) => {
+    return await attempt(calls, key).catch((error: unknown) => {
       if (!isLost(error)) throw error;
-      return attempt(calls, value);
+      return attempt(calls, key);
     });
   } finally {
-    value.fill(0);
+    key.value.fill(0);
+  }
+}
+
+interface KeyToWrap {
+  /** A buffer of its own. */
+  readonly value: Buffer;
+  readonly publicKeyDer?: Buffer;
+}
+
+function keyOf(algorithm: Algorithm, secret: Uint8Array): KeyToWrap {
+  if (!(secret instanceof Uint8Array)) throw new TypeError('the secret must be a Uint8Array');
+  return isPairAlgorithm(algorithm) ? privateKey(secret) : { value: keyValue(algorithm, secret) };
+}
+
+/** A private key as tokens unwrap it, without what PKCS #8 may hold beside it. */
+function privateKey(der: Uint8Array): KeyToWrap {
+  try {
+    const key = createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+    return {
+      value: key.export({ format: 'der', type: 'pkcs8' }),
+      publicKeyDer: createPublicKey(key).export({ format: 'der', type: 'spki' }),
+    };
+  } catch {
+    // What node:crypto says of a bad key helps nobody.
+    throw new RangeError('the secret is no private key in PKCS #8 as DER');
   }
 }
 
 /** The key that a secret stands for, in a buffer of its own. */
 function keyValue(algorithm: Algorithm, secret: Uint8Array): Buffer {
-  if (!(secret instanceof Uint8Array)) throw new TypeError('the secret must be a Uint8Array');
   const facts = secretsOf(algorithm);
   if (!facts) throw new RangeError(`${algorithm} has no keys that can be imported`);
   const { hash, minBytes, maxBytes } = facts;
@@ -62,7 +88,10 @@ function hmacKey(secret: Uint8Array, hash: string, minBytes: number, blockBytes:
   return value;
 }
 
-async function attempt<Answer>(calls: ImportCalls<Answer>, value: Buffer): Promise<Answer> {
+async function attempt<Answer>(
+  calls: ImportCalls<Answer>,
+  { value, ...rest }: KeyToWrap,
+): Promise<Answer> {
   const { importKeyId = '', publicKeyDer, wrapping } = await calls.getImportKey();
   // A wrapping of a newer daemon arrives as a number.
   if (!publicKeyDer || typeof wrapping !== 'string' || !isWrapping(wrapping)) {
@@ -70,7 +99,8 @@ async function attempt<Answer>(calls: ImportCalls<Answer>, value: Buffer): Promi
       `the daemon asks for a wrapping that this version does not know: ${wrapping}`,
     );
   }
-  return calls.importKey({ importKeyId, wrappedKey: wrapSecret(value, publicKeyDer, wrapping) });
+  const wrappedKey = wrapSecret(value, publicKeyDer, wrapping);
+  return calls.importKey({ importKeyId, wrappedKey, ...rest });
 }
 
 function isLost(error: unknown): boolean {

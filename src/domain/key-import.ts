@@ -1,4 +1,9 @@
-import type { Algorithm } from './algorithm.ts';
+import {
+  type Algorithm,
+  isPairAlgorithm,
+  type MacAlgorithm,
+  PAIR_ALGORITHMS,
+} from './algorithm.ts';
 
 /** The ways to wrap a secret for the token, by their names in the API. */
 export const WRAPPINGS = {
@@ -40,6 +45,8 @@ export interface ImportKey {
 export interface WrappedKey {
   readonly importKeyId: string;
   readonly bytes: Uint8Array;
+  /** Of a private key the public half, a DER-encoded SubjectPublicKeyInfo. */
+  readonly publicKey?: Uint8Array | undefined;
 }
 
 /** Which secrets an algorithm takes. */
@@ -63,7 +70,7 @@ function aes(bytes: number): SecretFacts {
   return { hash: undefined, minBytes: bytes, maxBytes: bytes };
 }
 
-const SECRETS: Partial<Record<Algorithm, SecretFacts>> = {
+const SECRETS: Readonly<Record<MacAlgorithm, SecretFacts>> = {
   HMAC_SHA1: hmac('sha1', 20, 64),
   HMAC_SHA224: hmac('sha224', 28, 64),
   HMAC_SHA256: hmac('sha256', 32, 64),
@@ -76,9 +83,13 @@ const SECRETS: Partial<Record<Algorithm, SecretFacts>> = {
   AES_256_CMAC: aes(32),
 };
 
-/** @returns undefined for an algorithm whose keys are no secrets that could be imported */
+/** Private keys as PKCS #8 in DER: one of RSA with 4096 bits has some 2,400 bytes. */
+const PRIVATE_KEYS: SecretFacts = { hash: undefined, minBytes: 1, maxBytes: 3_072 };
+
+/** @returns undefined for an algorithm whose keys cannot be imported, which Ed25519 is */
 export function secretsOf(algorithm: Algorithm): SecretFacts | undefined {
-  return SECRETS[algorithm];
+  if (!isPairAlgorithm(algorithm)) return SECRETS[algorithm];
+  return PAIR_ALGORITHMS[algorithm].scheme === 'EDDSA' ? undefined : PRIVATE_KEYS;
 }
 
 /** In words for whoever has to bring such a secret. */

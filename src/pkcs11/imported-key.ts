@@ -1,5 +1,5 @@
 import pkcs11js from 'pkcs11js';
-import { isPairAlgorithm, type MacAlgorithm } from '../domain/algorithm.ts';
+import type { Algorithm, MacAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { lengthText, type SecretFacts, secretsOf, type WrappedKey } from '../domain/key-import.ts';
 import type { NewKey } from '../service/ports.ts';
@@ -27,13 +27,10 @@ const PROBE = Buffer.from('sigild looks whether an imported key works');
  */
 export function importOf(
   importKeys: ImportKeys,
-  { name, algorithm, id }: NewKey,
+  { name, algorithm, id }: NewKey & { readonly algorithm: MacAlgorithm },
   { importKeyId, bytes }: WrappedKey,
 ): KeySource {
-  const facts = secretsOf(algorithm);
-  if (!facts || isPairAlgorithm(algorithm)) {
-    throw new SigildError('ALGORITHM_UNSUPPORTED', `keys for ${algorithm} cannot be imported`);
-  }
+  const facts = factsOf(algorithm);
   const wrapped = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const template = importedKeyTemplate({ label: name, id: Buffer.from(id), algorithm });
   return {
@@ -54,24 +51,32 @@ export function importOf(
   };
 }
 
+/** @throws {SigildError} ALGORITHM_UNSUPPORTED */
+export function factsOf(algorithm: Algorithm): SecretFacts {
+  const facts = secretsOf(algorithm);
+  if (facts) return facts;
+  throw new SigildError('ALGORITHM_UNSUPPORTED', `keys for ${algorithm} cannot be imported`);
+}
+
 /** What its length alone tells of the secret: it is the token that knows the rest. */
-function assertWrappedLength(
+export function assertWrappedLength(
   { modulusBytes, aesMechanism }: Unwrapping,
   { byteLength }: Buffer,
   facts: SecretFacts,
 ): void {
-  if (byteLength < modulusBytes) throw invalid('it is cut off');
+  if (byteLength < modulusBytes) throw invalid('wrapped_key: it is cut off');
   if (aesMechanism === undefined) {
-    if (byteLength > modulusBytes) throw invalid('it is too long');
+    if (byteLength > modulusBytes) throw invalid('wrapped_key: it is too long');
     return;
   }
   const paddedBytes = byteLength - modulusBytes - KWP_BLOCK_BYTES;
-  if (paddedBytes <= 0 || paddedBytes % KWP_BLOCK_BYTES !== 0) throw invalid('it is cut off');
+  if (paddedBytes <= 0 || paddedBytes % KWP_BLOCK_BYTES !== 0)
+    throw invalid('wrapped_key: it is cut off');
   if (paddedBytes < facts.minBytes || paddedBytes > facts.maxBytes) throw wrongLength(facts);
 }
 
 /** @throws {SigildError} WRAPPED_KEY_INVALID @throws {CryptokiError} */
-function unwrapOrExplain(
+export function unwrapOrExplain(
   session: Session,
   unwrapping: Unwrapping,
   wrapped: Buffer,
@@ -83,11 +88,14 @@ function unwrapOrExplain(
     if (!(error instanceof CryptokiError && mayMeanWrapping(error))) throw error;
     // SoftHSM 2.6 answers a wrong wrapping with CKR_GENERAL_ERROR, as it does a failure of its own.
     if (!unwraps(session, unwrapping)) throw error;
-    throw invalid('it was changed, cut off, or not wrapped with this import key', error);
+    throw invalid(
+      'wrapped_key: it was changed, cut off, or not wrapped with this import key',
+      error,
+    );
   }
 }
 
-function mayMeanWrapping({ verdict: { next, reason } }: CryptokiError): boolean {
+export function mayMeanWrapping({ verdict: { next, reason } }: CryptokiError): boolean {
   return next === 'check-canary' || reason === 'ALGORITHM_UNSUPPORTED';
 }
 
@@ -141,9 +149,12 @@ function lengthOf(session: Session, handle: Handle): number | undefined {
 }
 
 function wrongLength(facts: SecretFacts, cause?: unknown): SigildError {
-  return invalid(`the secret must have ${lengthText(facts)} when it is wrapped`, cause);
+  return invalid(
+    `wrapped_key: the secret must have ${lengthText(facts)} when it is wrapped`,
+    cause,
+  );
 }
 
-function invalid(why: string, cause?: unknown): SigildError {
-  return new SigildError('WRAPPED_KEY_INVALID', `wrapped_key: ${why}`, { cause });
+export function invalid(why: string, cause?: unknown): SigildError {
+  return new SigildError('WRAPPED_KEY_INVALID', why, { cause });
 }

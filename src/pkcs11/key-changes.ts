@@ -1,11 +1,12 @@
-import type { Algorithm } from '../domain/algorithm.ts';
+import { type Algorithm, isPairAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { VersionRef } from '../domain/key.ts';
-import type { ImportKey } from '../domain/key-import.ts';
+import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
 import { type KeyState, usageOf } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { ImportKeys } from './import-keys.ts';
 import { importOf } from './imported-key.ts';
+import { pairImportOf } from './imported-pair.ts';
 import {
   type Creation,
   createKey,
@@ -71,9 +72,15 @@ export class KeyChanges {
     const { wrapped } = key;
     if (!wrapped) return make(generationOf(key));
     try {
-      return make(importOf(this.#importKeys, key, wrapped));
+      return make(sourceOf(this.#importKeys, key, wrapped));
     } finally {
       this.#importKeys.discard(wrapped.importKeyId);
     }
   }
+}
+
+function sourceOf(importKeys: ImportKeys, key: NewKey, wrapped: WrappedKey): KeySource {
+  return isPairAlgorithm(key.algorithm)
+    ? pairImportOf(importKeys, { ...key, algorithm: key.algorithm }, wrapped)
+    : importOf(importKeys, { ...key, algorithm: key.algorithm }, wrapped);
 }

@@ -60,6 +60,9 @@ export const IMPORT_PROOF: Template = new Map<number, boolean>([
   [pkcs11js.CKA_LOCAL, false],
 ]);
 
+/** The same of the public half of an imported key pair. */
+export const PUBLIC_IMPORT_PROOF: Template = new Map([[pkcs11js.CKA_LOCAL, false]]);
+
 /**
  * Reads a new key's attributes back.
  *

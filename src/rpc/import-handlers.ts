@@ -1,3 +1,4 @@
+import { type Algorithm, isPairAlgorithm } from '../domain/algorithm.ts';
 import { fieldInvalid } from '../domain/errors.ts';
 import type { GetImportKeyResponse } from '../generated/sigild/v1/GetImportKeyResponse.ts';
 import type { ImportKeyRequest__Output } from '../generated/sigild/v1/ImportKeyRequest.ts';
@@ -12,6 +13,9 @@ export type ImportHandlers = Pick<KeyServiceHandlers, 'GetImportKey' | 'ImportKe
 
 /** More than any secret has when it is wrapped. */
 const MAX_WRAPPED_BYTES = 4_096;
+
+/** More than a public key of any algorithm has. */
+const MAX_PUBLIC_KEY_BYTES = 1_024;
 
 export function importHandlers(
   service: Pick<KeyImport, 'getImportKey' | 'importKey'>,
@@ -36,10 +40,11 @@ export function importHandlers(
 export function decodeImportKeyRequest(request: ImportKeyRequest__Output): ImportKeyItem {
   const { importKeyId = '', wrappedKey: bytes = Buffer.alloc(0) } = request;
   const { newVersion = false, keepActive = false } = request;
+  const algorithm = decodeAlgorithm(request.algorithm);
   const item = {
     key: decodeKeyName(request.key),
-    algorithm: decodeAlgorithm(request.algorithm),
-    wrapped: { importKeyId, bytes },
+    algorithm,
+    wrapped: { importKeyId, bytes, publicKey: decodePublicKey(algorithm, request.publicKeyDer) },
     requestId: decodeRequestId(request.requestId),
     newVersion,
     keepActive,
@@ -51,6 +56,16 @@ export function decodeImportKeyRequest(request: ImportKeyRequest__Output): Impor
   }
   if (keepActive && !newVersion) throw fieldInvalid('keep_active', 'needs new_version');
   return item;
+}
+
+function decodePublicKey(algorithm: Algorithm, bytes: Buffer | undefined): Buffer | undefined {
+  const wanted = isPairAlgorithm(algorithm);
+  if (wanted && !bytes?.byteLength) throw fieldInvalid('public_key_der', 'is required');
+  if (!wanted && bytes?.byteLength) throw fieldInvalid('public_key_der', 'is for key pairs alone');
+  if (bytes && bytes.byteLength > MAX_PUBLIC_KEY_BYTES) {
+    throw fieldInvalid('public_key_der', `at most ${MAX_PUBLIC_KEY_BYTES} bytes are allowed`);
+  }
+  return wanted ? bytes : undefined;
 }
 
 function encodeImportKey(importKey: OfferedImportKey): GetImportKeyResponse {

@@ -1,7 +1,7 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
-import type { ImportKey } from '../domain/key-import.ts';
+import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
@@ -46,22 +46,36 @@ export function encodeEmpty(code: number): Buffer {
 
 /** @param code OPERATION.createKey or OPERATION.createVersion */
 export function encodeNewKey(code: number, { name, algorithm, id, wrapped }: NewKey): Buffer {
-  const { importKeyId, bytes = new Uint8Array() } = wrapped ?? {};
-  const wire: WireNewKey = { name, algorithm, id: base64(id), importKeyId, bytes: base64(bytes) };
+  const wire: WireNewKey = { name, algorithm, id: base64(id), wrapped: wrapped && wireOf(wrapped) };
   return encodeJson(code, wire);
 }
 
 export function decodeNewKey(payload: Buffer): NewKey {
-  const { name, algorithm, id, importKeyId, bytes } = decodeJson<WireNewKey>(payload);
-  const key = { name, algorithm, id: Buffer.from(id, 'base64') };
-  if (importKeyId === undefined) return key;
-  return { ...key, wrapped: { importKeyId, bytes: Buffer.from(bytes, 'base64') } };
+  const { id, wrapped, ...key } = decodeJson<WireNewKey>(payload);
+  return { ...key, id: Buffer.from(id, 'base64'), wrapped: wrapped && wrappedOf(wrapped) };
+}
+
+function wireOf({ importKeyId, bytes, publicKey }: WrappedKey): WireWrappedKey {
+  return { importKeyId, bytes: base64(bytes), publicKey: publicKey && base64(publicKey) };
+}
+
+function wrappedOf({ importKeyId, bytes, publicKey }: WireWrappedKey): WrappedKey {
+  return {
+    importKeyId,
+    bytes: Buffer.from(bytes, 'base64'),
+    publicKey: publicKey === undefined ? undefined : Buffer.from(publicKey, 'base64'),
+  };
 }
 
 interface WireNewKey extends Pick<NewKey, 'name' | 'algorithm'> {
   readonly id: string;
-  readonly importKeyId: string | undefined;
+  readonly wrapped: WireWrappedKey | undefined;
+}
+
+interface WireWrappedKey {
+  readonly importKeyId: string;
   readonly bytes: string;
+  readonly publicKey: string | undefined;
 }
 
 /** The answer to them: the key, and whether this call made its version. */

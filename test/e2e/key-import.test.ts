@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac, generateKeyPairSync, randomBytes, verify } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -25,7 +25,7 @@ beforeAll(async () => {
   const config = baseConfig(softHsm);
   daemon = await startDaemon(softHsm, {
     config: {
-      algorithms: ['HMAC_SHA1', 'HMAC_SHA256', 'HMAC_SHA384'],
+      algorithms: ['HMAC_SHA1', 'HMAC_SHA256', 'HMAC_SHA384', 'EC_SIGN_P256_SHA256'],
       listeners: [
         ...(config['listeners'] as object[]),
         { unix: join(softHsm.directory, 'other.sock'), mode: '0600', client: 'other' },
@@ -101,6 +101,20 @@ test('a secret that is typed is asked for twice, and shown nowhere', async () =>
   expect(transcript + visible).not.toContain(partner.secret);
   const { signature } = await sdk.key('typed').sign(Buffer.from(MESSAGE));
   expect(Buffer.from(signature).toString('hex')).toBe(partner.mac);
+});
+
+test('a private key signs for its public key, which the daemon gives out', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const pem = String(privateKey.export({ format: 'pem', type: 'pkcs8' }));
+  const args = ['--algorithm', 'EC_SIGN_P256_SHA256', '--format', 'pem', '--secret-stdin'];
+
+  const imported = await run(['key', 'import', 'signer', ...args], pem);
+  const { signature } = await sdk.key('signer').sign(Buffer.from(MESSAGE));
+
+  expect(imported).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(verify('sha256', Buffer.from(MESSAGE), publicKey, signature)).toBe(true);
+  const { publicKey: given } = await client.getPublicKey({ key: 'signer' });
+  expect(given?.der).toEqual(publicKey.export({ format: 'der', type: 'spki' }));
 });
 
 test('an imported version follows one that was generated, and both verify', async () => {

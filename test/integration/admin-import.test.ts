@@ -188,7 +188,8 @@ describe('key import', () => {
 
   test.each([
     ['no format', ['--secret-stdin']],
-    ['an unknown format', ['--format', 'pem', '--secret-stdin']],
+    ['an unknown format', ['--format', 'der', '--secret-stdin']],
+    ['a private key for HMAC', ['--format', 'pem', '--secret-stdin']],
     ['two sources', ['--format', 'text', '--secret-stdin', '--secret-file', 'f']],
     ['no source and no terminal', ['--format', 'text']],
     ['no source and a raw secret', ['--format', 'raw']],

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { parseSecret } from '../../src/admin/secret-format.ts';
 
@@ -22,7 +23,22 @@ describe('a secret', () => {
     expect(parseSecret(Buffer.from(written), format)?.toString()).toBe(secret);
   });
 
+  test('as pem is a private key of any kind, without a password', () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const der = privateKey.export({ format: 'der', type: 'pkcs8' });
+
+    for (const type of ['pkcs8', 'sec1'] as const) {
+      const pem = Buffer.from(privateKey.export({ format: 'pem', type }));
+      expect(parseSecret(pem, 'pem')).toEqual(der);
+    }
+    const locked = privateKey.export({
+      ...{ format: 'pem', type: 'pkcs8', cipher: 'aes-256-cbc', passphrase: 'secret' },
+    });
+    expect(parseSecret(Buffer.from(locked), 'pem')).toBeUndefined();
+  });
+
   test.each([
+    ['pem', 'weing1phojieRaht'],
     ['hex', '616'],
     ['hex', '61 62'],
     ['hex', '0x6162'],

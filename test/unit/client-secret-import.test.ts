@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHash, createHmac, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { importSecret, type WrappedSecret } from '../../src/client/secret-import.ts';
 import type { Algorithm } from '../../src/domain/algorithm.ts';
@@ -86,6 +86,40 @@ describe('the key that a secret stands for', () => {
 
   test('must be bytes', async () => {
     await expect(keyValueOf('HMAC_SHA256', 'text' as unknown as Buffer)).rejects.toThrow(TypeError);
+  });
+});
+
+describe('a private key', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+
+  test('goes with its public key', async () => {
+    const { calls, unwrapped } = daemon();
+    const sent: WrappedSecret[] = [];
+    const importKey = (wrapped: WrappedSecret) => {
+      sent.push(wrapped);
+      return calls.importKey(wrapped);
+    };
+    const secret = privateKey.export({ format: 'der', type: 'pkcs8' });
+
+    await importSecret({ ...calls, importKey }, 'EC_SIGN_P256_SHA256', secret);
+
+    expect(unwrapped).toEqual([secret]);
+    expect(sent[0]?.publicKeyDer).toEqual(publicKey.export({ format: 'der', type: 'spki' }));
+  });
+
+  test.each([
+    ['noise', Buffer.alloc(100, 1)],
+    ['nothing', Buffer.alloc(0)],
+    ['PEM', Buffer.from(privateKey.export({ format: 'pem', type: 'pkcs8' }))],
+    ['SEC 1', privateKey.export({ format: 'der', type: 'sec1' })],
+    ['a public key', publicKey.export({ format: 'der', type: 'spki' })],
+  ])('is not %s', async (_, secret) => {
+    const { calls, ids } = daemon();
+
+    await expect(importSecret(calls, 'EC_SIGN_P256_SHA256', secret)).rejects.toThrow(
+      'the secret is no private key in PKCS #8 as DER',
+    );
+    expect(ids).toEqual([]);
   });
 });
 

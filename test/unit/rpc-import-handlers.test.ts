@@ -21,11 +21,19 @@ test('a request to import a key keeps every field', () => {
   expect(decode(request)).toEqual({
     key: 'partner',
     algorithm: 'HMAC_SHA1',
-    wrapped: { importKeyId: 'id', bytes: Buffer.from('wrapped') },
+    wrapped: { importKeyId: 'id', bytes: Buffer.from('wrapped'), publicKey: undefined },
     requestId: 'r1',
     newVersion: true,
     keepActive: true,
   });
+});
+
+test('a request to import a key pair keeps its public key', () => {
+  const publicKeyDer = Buffer.from('public');
+
+  const { wrapped } = decode({ ...whole, algorithm: 'EC_SIGN_P256_SHA256', publicKeyDer });
+
+  expect(wrapped.publicKey).toEqual(publicKeyDer);
 });
 
 test('a request to import a key makes a key unless it says otherwise', () => {
@@ -44,6 +52,9 @@ test.each([
   ['import_key_id', { importKeyId: '' }],
   ['wrapped_key', { wrappedKey: Buffer.alloc(0) }],
   ['wrapped_key', { wrappedKey: Buffer.alloc(4_097) }],
+  ['public_key_der', { publicKeyDer: Buffer.alloc(1) }],
+  ['public_key_der', { algorithm: 'EC_SIGN_P256_SHA256' }],
+  ['public_key_der', { algorithm: 'EC_SIGN_P256_SHA256', publicKeyDer: Buffer.alloc(1_025) }],
   ['request_id', { requestId: 'é' }],
   ['keep_active', { keepActive: true }],
 ])('a request to import a key with a wrong %s is refused', (field, wrong) => {

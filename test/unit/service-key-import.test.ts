@@ -99,6 +99,13 @@ describe('an import key', () => {
     await expectReason(offer('HMAC_SHA1'), 'ALGORITHM_DISABLED');
   });
 
+  test('is made for no algorithm whose keys cannot be imported', async () => {
+    const { token, offer } = startImport();
+
+    await expectReason(offer('EC_SIGN_ED25519'), 'ALGORITHM_UNSUPPORTED');
+    expect(token.calls.makeImportKey).toBe(0);
+  });
+
   test("is made while no other of the same client's is", async () => {
     const { token, offer } = startImport();
     const release = token.hold();
