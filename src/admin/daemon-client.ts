@@ -23,7 +23,7 @@ const { service: SIGNING } = v1.SigningService;
 const PAGE_SIZE = 100;
 
 /**
- * Every call of sigild.v1 is safe to repeat, CreateKey and RotateKey by their request ids: one that a
+ * Every call of sigild.v1 is safe to repeat, what makes keys by its request id: one that a
  * broken connection or a lost token ended was made twice more at most, within its deadline.
  */
 const SERVICE_CONFIG = {

@@ -54,8 +54,9 @@ function keyOf(algorithm: Algorithm, secret: Uint8Array): KeyToWrap {
 
 /** A private key as tokens unwrap it, without what PKCS #8 may hold beside it. */
 function privateKey(der: Uint8Array): KeyToWrap {
+  const copy = Buffer.from(der);
   try {
-    const key = createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+    const key = createPrivateKey({ key: copy, format: 'der', type: 'pkcs8' });
     return {
       value: key.export({ format: 'der', type: 'pkcs8' }),
       publicKeyDer: createPublicKey(key).export({ format: 'der', type: 'spki' }),
@@ -63,6 +64,8 @@ function privateKey(der: Uint8Array): KeyToWrap {
   } catch {
     // What node:crypto says of a bad key helps nobody.
     throw new RangeError('the secret is no private key in PKCS #8 as DER');
+  } finally {
+    copy.fill(0);
   }
 }
 

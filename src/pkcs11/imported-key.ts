@@ -70,8 +70,9 @@ export function assertWrappedLength(
     return;
   }
   const paddedBytes = byteLength - modulusBytes - KWP_BLOCK_BYTES;
-  if (paddedBytes <= 0 || paddedBytes % KWP_BLOCK_BYTES !== 0)
+  if (paddedBytes <= 0 || paddedBytes % KWP_BLOCK_BYTES !== 0) {
     throw invalid('wrapped_key: it is cut off');
+  }
   if (paddedBytes < facts.minBytes || paddedBytes > facts.maxBytes) throw wrongLength(facts);
 }
 

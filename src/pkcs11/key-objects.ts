@@ -209,9 +209,8 @@ export class KeyObjects {
     if (valueBytes) return { keyType, valueBytes };
     // SoftHSM 2.6 gives 0 for a key that was unwrapped: there an adopt rule says what it is for.
     const adopted = this.adoptedAlgorithm(name);
-    if (adopted === undefined || isPairAlgorithm(adopted))
-      return { keyType, valueBytes: undefined };
-    return { keyType, valueBytes: MAC_ALGORITHMS[adopted].keyBytes };
+    const known = adopted !== undefined && !isPairAlgorithm(adopted);
+    return { keyType, valueBytes: known ? MAC_ALGORITHMS[adopted].keyBytes : undefined };
   }
 }
 

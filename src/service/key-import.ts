@@ -51,6 +51,8 @@ export interface OfferedImportKey extends ImportKey {
 
 const SCOPE = 'import';
 
+const RETRY_MS = 100;
+
 /** GetImportKey and ImportKey: keys that come from outside, wrapped for the token. */
 export class KeyImport {
   readonly #options: KeyImportOptions;
@@ -94,7 +96,8 @@ export class KeyImport {
         if (wanted.algorithm !== item.algorithm) {
           throw fieldInvalid('algorithm', `key ${item.key} is for ${wanted.algorithm}`);
         }
-        return token.createVersion(this.#withSecret(wanted, context, item), signal);
+        const wrapped = this.#withSecret(wanted, context, item);
+        return assertOwn(await token.createVersion(wrapped, signal), wanted);
       },
     });
   }
@@ -143,6 +146,21 @@ export class KeyImport {
     this.#importKeys.take(wrapped.importKeyId, client, algorithm);
     return { ...wanted, wrapped };
   }
+}
+
+/**
+ * Of two versions that are made at the same moment the other one may have stayed: that is not the secret.
+ *
+ * @throws {SigildError} TOKEN_UNAVAILABLE, which a repeated call mends
+ */
+function assertOwn(key: Key, { id: bytes }: NewKey): Key {
+  const own = Buffer.from(bytes).toString('hex');
+  if (key.versions.some(({ id }) => id === own)) return key;
+  throw new SigildError(
+    'TOKEN_UNAVAILABLE',
+    `another daemon made a version of key ${key.name} at the same time; try again`,
+    { retryAfterMs: RETRY_MS },
+  );
 }
 
 /** @throws {SigildError} KEY_ALREADY_EXISTS unless the call with this tag has made the key */

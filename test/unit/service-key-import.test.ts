@@ -275,6 +275,17 @@ describe('an import of a further version', () => {
     expect(again).toEqual(key);
   });
 
+  test('says so when another daemon has made that version instead', async () => {
+    const { token, bring } = startImport();
+    token.writeKey('partner', SECRET);
+    const [version] = (await token.findKey('partner', signal))?.versions ?? [];
+    if (!version) throw new Error('the key has no version');
+    const others = { ...version, version: 2, id: 'f'.repeat(32) };
+    token.createVersion = async () => ({ name: 'partner', versions: [others, version] });
+
+    await expectReason(bring(next), 'TOKEN_UNAVAILABLE');
+  });
+
   test('needs a key', async () => {
     const { bring } = startImport();
 
