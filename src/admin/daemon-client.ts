@@ -83,7 +83,7 @@ export class DaemonClient {
     return keyDocument(key);
   }
 
-  /** @throws {RangeError} for a secret of no length that the algorithm takes */
+  /** @throws {RangeError} for a secret that the algorithm does not take */
   async importKey({
     secret,
     ...item

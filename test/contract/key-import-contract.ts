@@ -164,7 +164,7 @@ export function describeImports(subject: () => Token): void {
       expect(await subject().listKeys(signal)).toEqual(before);
     });
 
-    test.each([1, 16, 30, 31, 65, 72, 200, 1_000])(
+    test.each([1, 31, 65, 1_000])(
       'takes no secret of %i bytes for HMAC-SHA256, and leaves nothing',
       async (bytes) => {
         const reason = await reasonOf(importKey(newKey('import-length'), randomBytes(bytes)));
