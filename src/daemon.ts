@@ -14,6 +14,7 @@ import { AutomaticRotation } from './service/automatic-rotation.ts';
 import { DestructionSchedule } from './service/destruction-schedule.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyDestruction } from './service/key-destruction.ts';
+import { KeyImport } from './service/key-import.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { KeySettingsService } from './service/key-settings.ts';
@@ -179,6 +180,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     lifecycle,
     settings: new KeySettingsService(shared),
     destruction,
+    imports: new KeyImport({ ...shared, lifecycle }),
     publicKeys: new PublicKeyService(shared),
     health,
     limits,

@@ -76,6 +76,7 @@ async function startService(unixSocket: string): Promise<string[]> {
     lifecycle: { rotateKey: none, updateKeyVersion: none },
     settings: { updateKey: none },
     destruction: { scheduleDestroy: none, restore: none },
+    imports: { getImportKey: none, importKey: none },
     publicKeys: { getPublicKey: none, listPublicKeys: none },
     health: new Health(),
     limits: {

@@ -1,4 +1,5 @@
 import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { importSecret, type WrappedSecret } from '../client/secret-import.ts';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { secondsAndNanos } from '../domain/duration.ts';
 import type { UsageState } from '../domain/key-state.ts';
@@ -23,7 +24,7 @@ const { service: SIGNING } = v1.SigningService;
 const PAGE_SIZE = 100;
 
 /**
- * Every call of sigild.v1 is safe to repeat, CreateKey and RotateKey by their request ids: one that a
+ * Every call of sigild.v1 is safe to repeat, what makes keys by its request id: one that a
  * broken connection or a lost token ended was made twice more at most, within its deadline.
  */
 const SERVICE_CONFIG = {
@@ -96,6 +97,27 @@ export class DaemonClient {
   }): Promise<KeyDocument> {
     const rotationPeriod = secondsAndNanos(item.rotationPeriodMs);
     const { key } = await this.#call(KEYS.UpdateKey, { key: item.key, rotationPeriod });
+    return keyDocument(key);
+  }
+
+  /** @throws {RangeError} for a secret that the algorithm does not take */
+  async importKey({
+    secret,
+    ...item
+  }: {
+    readonly key: string;
+    readonly algorithm: Algorithm;
+    readonly secret: Buffer;
+    readonly requestId: string;
+    readonly newVersion: boolean;
+    readonly keepActive: boolean;
+  }): Promise<KeyDocument> {
+    const { algorithm } = item;
+    const calls = {
+      getImportKey: () => this.#call(KEYS.GetImportKey, { algorithm }),
+      importKey: (wrapped: WrappedSecret) => this.#call(KEYS.ImportKey, { ...item, ...wrapped }),
+    };
+    const { key } = await importSecret(calls, algorithm, secret);
     return keyDocument(key);
   }
 

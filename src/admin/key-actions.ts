@@ -119,7 +119,7 @@ export async function showKey(
  *
  * @param doubt what to say of a call that failed, and may have done its work all the same
  */
-async function repeatable(
+export async function repeatable(
   address: string,
   options: DaemonOptions & { readonly requestId?: string },
   doubt: string,

@@ -3,6 +3,7 @@ import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
 import { addDestructionCommands } from './destruction-commands.ts';
+import { addImport } from './import-command.ts';
 import { addCommand, addGroup, duration, type Invocation, printing } from './invocation.ts';
 import type {
   CreateOptions,
@@ -33,8 +34,9 @@ const CREATE = 'sigilctl key create webhooks --algorithm HMAC_SHA256';
 
 /** @returns the group of the commands for keys */
 export function addKeyCommands(program: Command, invocation: Invocation): Command {
-  const key = addGroup(program, 'key', 'make, rotate and show keys through the daemon', [
+  const key = addGroup(program, 'key', 'make, import, rotate and show keys through the daemon', [
     CREATE,
+    'sigilctl key import partner --algorithm HMAC_SHA1 --format text --secret-file F',
     'sigilctl key list',
     'sigilctl key show webhooks',
     'sigilctl key rotate webhooks',
@@ -43,6 +45,7 @@ export function addKeyCommands(program: Command, invocation: Invocation): Comman
     'sigilctl key destroy webhooks --version 2',
   ]);
   addCreate(key, invocation);
+  addImport(key, invocation);
   addList(key, invocation);
   addShow(key, invocation);
   addRotate(key, invocation);

@@ -37,6 +37,8 @@ interface KeyVersionDocument {
   readonly destroyTime: string | undefined;
   /** What the token reports; the rest is absent. */
   readonly attributes: TokenAttributesDocument;
+  /** GENERATED or IMPORTED; absent where the token does not report it. */
+  readonly origin: string | undefined;
 }
 
 interface TokenAttributesDocument {
@@ -82,6 +84,7 @@ function versionDocument(version: KeyVersion__Output): KeyVersionDocument {
     createTime: createTime ? isoTime(createTime) : undefined,
     destroyTime: destroyTime ? isoTime(destroyTime) : undefined,
     attributes: attributesDocument(version.attributes ?? {}),
+    origin: version.origin && enumText(version.origin),
   };
 }
 
@@ -134,6 +137,7 @@ export function keyText(key: KeyDocument): string {
       ...destroyTime('DESTROY TIME'),
       'ALGORITHM',
       'CREATED',
+      'ORIGIN',
       'ID',
       'ATTRIBUTES',
     ],
@@ -143,6 +147,7 @@ export function keyText(key: KeyDocument): string {
       ...destroyTime(version.destroyTime ?? ABSENT),
       version.algorithm,
       version.createTime ?? ABSENT,
+      version.origin ?? ABSENT,
       version.id,
       attributesText(version.attributes),
     ]),

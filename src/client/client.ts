@@ -15,7 +15,14 @@ import { UnaryCalls } from './unary-calls.ts';
 
 export type { CallOptions } from './call-options.ts';
 export type { TlsOptions } from './channel.ts';
-export type { CreateKeyOptions, Key, Keys, KeyVersion, RotateKeyOptions } from './keys.ts';
+export type {
+  CreateKeyOptions,
+  ImportKeyOptions,
+  Key,
+  Keys,
+  KeyVersion,
+  RotateKeyOptions,
+} from './keys.ts';
 export type { Jwk, Jwks, PublicKey, PublicKeyOptions } from './public-keys.ts';
 export type { Reason } from './sigild-error.ts';
 // biome-ignore lint/performance/noBarrelFile: the package's one entry point exports its error too

@@ -15,6 +15,7 @@ import {
   type PublicKey,
   type PublicKeyOptions,
 } from './public-keys.ts';
+import { importSecret, type WrappedSecret } from './secret-import.ts';
 import { SigildError } from './sigild-error.ts';
 import type { UnaryCalls } from './unary-calls.ts';
 
@@ -51,6 +52,8 @@ export interface KeyVersion {
   readonly attributes: TokenAttributes;
   /** When the version will be destroyed, or was; undefined in other states. */
   readonly destroyTime: Date | undefined;
+  /** Where its key comes from: `GENERATED` in the token or `IMPORTED`; undefined where it does not tell. */
+  readonly origin: string | undefined;
 }
 
 interface RepeatableOptions extends CallOptions {
@@ -83,13 +86,30 @@ export interface RotateKeyOptions extends RepeatableOptions {
   readonly keepActive?: boolean | undefined;
 }
 
+export interface ImportKeyOptions extends RotateKeyOptions {
+  readonly algorithm: Algorithm;
+  /**
+   * For HMAC at least one byte: one shorter than the hash's output is filled up with zero bytes and one
+   * longer than its block is hashed, as HMAC itself does, which changes no MAC. For AES-CMAC as long as
+   * the cipher's key. For a key pair the private key, as PKCS #8 in DER. The client clears its own copies; this one is yours to clear.
+   */
+  readonly secret: Uint8Array;
+  /** Makes the next version of a key that is there, which signs from then on, instead of a new key. */
+  readonly newVersion?: boolean | undefined;
+}
+
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
+/** The time for each call of an import that sets none: a busy token takes long for a key pair. */
+const IMPORT_DEADLINE_MS = 30_000;
+
 const {
   CreateKey,
+  GetImportKey,
   GetKey,
   GetPublicKey,
+  ImportKey,
   ListKeys,
   ListPublicKeys,
   Restore,
@@ -124,6 +144,34 @@ export class Keys {
       ...(reuseName !== undefined && { reuseName }),
     };
     const { key } = await this.#calls.call(CreateKey, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Brings a secret into the token, wrapped so that nobody on the way sees it, the daemon neither. It
+   * takes two calls, each within the deadline, which is 30 s where the client's is less; where the daemon has lost the key that the secret was
+   * wrapped with, they are made once more.
+   *
+   * @throws {TypeError} when the secret is no Uint8Array
+   * @throws {RangeError} when it has no length that the algorithm takes, or is no private key
+   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, ALGORITHM_DISABLED,
+   *   IMPORT_KEY_NOT_FOUND, TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED; with
+   *   `newVersion` KEY_NOT_FOUND, KEY_AMBIGUOUS instead of KEY_ALREADY_EXISTS
+   */
+  async import(name: string, options: ImportKeyOptions): Promise<Key> {
+    const { algorithm, secret, newVersion = false, keepActive = false } = options;
+    const { requestId = randomUUID() } = options;
+    const limits = limitsOf(options, Math.max(this.#deadlineMs, IMPORT_DEADLINE_MS));
+    const calls = {
+      getImportKey: () => this.#calls.call(GetImportKey, { algorithm }, limits),
+      importKey: (wrapped: WrappedSecret) =>
+        this.#calls.call(
+          ImportKey,
+          { key: name, algorithm, requestId, newVersion, keepActive, ...wrapped },
+          limits,
+        ),
+    };
+    const { key } = await importSecret(calls, algorithm, secret);
     return decodeKey(key);
   }
 
@@ -285,6 +333,7 @@ function decodeVersion(version: KeyVersion__Output): KeyVersion {
     createTime: createTime ? new Date(milliseconds(createTime)) : undefined,
     attributes: decodeAttributes(version.attributes ?? {}),
     destroyTime: destroyTime ? new Date(milliseconds(destroyTime)) : undefined,
+    origin: version.origin && String(version.origin),
   };
 }
 

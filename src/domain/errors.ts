@@ -12,6 +12,7 @@ export const ERROR_REASONS = [
   'DATA_TOO_LARGE',
   'DEADLINE_EXCEEDED',
   'FIELD_INVALID',
+  'IMPORT_KEY_NOT_FOUND',
   'INTERNAL',
   'KEY_ALREADY_EXISTS',
   'KEY_AMBIGUOUS',
@@ -26,6 +27,7 @@ export const ERROR_REASONS = [
   'TOKEN_FULL',
   'TOKEN_REFUSED',
   'TOKEN_UNAVAILABLE',
+  'WRAPPED_KEY_INVALID',
 ] as const;
 
 export type ErrorReason = (typeof ERROR_REASONS)[number];

@@ -1,6 +1,8 @@
+import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
 import type { RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
@@ -64,6 +66,11 @@ export class InProcessToken implements Token {
     const { key: created, made } = this.#changes.createVersion(key);
     if (made) return settleVersion(this.#creation(key));
     return this.#session.findKey(key.name) ?? created;
+  }
+
+  async makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    signal.throwIfAborted();
+    return this.#changes.makeImportKey(algorithm);
   }
 
   async setVersionState(

@@ -1,16 +1,13 @@
 import pkcs11js from 'pkcs11js';
-import { isPairAlgorithm, type MacAlgorithm, type PairAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import type { NewKey } from '../service/ports.ts';
-import { type Handle, ifPresent, nativeTemplate, type Template } from './attributes.ts';
+import { type Handle, ifPresent, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects, NamedObjects } from './key-objects.ts';
-import { differingAttributes, KEY_PROOF, macKeyTemplate, PUBLIC_PROOF } from './key-template.ts';
-import { assertSupported, MECHANISMS } from './mechanisms.ts';
-import { PAIR_MECHANISMS } from './pair-mechanisms.ts';
-import { pairTemplates } from './pair-template.ts';
+import { differingAttributes } from './key-template.ts';
+import { assertSupported } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
 /** A key, and whether this call made its version. */
@@ -19,19 +16,39 @@ export interface Creation {
   readonly made: boolean;
 }
 
+/** The objects of a key that is to be made, and how the token makes them. */
+export interface KeySource {
+  /** Of a pair first the private half. */
+  readonly objects: readonly {
+    readonly template: Template;
+    /** What the token has to report of the object beside the template. */
+    readonly proof: Template;
+  }[];
+  /**
+   * @returns the handles of the objects, in that order
+   * @throws {SigildError} @throws {CryptokiError}
+   */
+  readonly make: (session: Session, objects: KeyObjects) => readonly Handle[];
+}
+
 /**
- * Generates the first version of a key and proves its attributes. Where an earlier call has made it,
+ * Makes the first version of a key and proves its attributes. Where an earlier call has made it,
  * whose id has the same tag, it makes nothing. Another process may make a key of the same name at the
  * same time: see service/settle-creation.ts.
  *
  * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
  */
-export function createKey(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
+export function createKey(
+  session: Session,
+  objects: KeyObjects,
+  wanted: NewKey,
+  source: KeySource,
+): Creation {
   const id = Buffer.from(wanted.id);
   const existing = findExisting(session, objects, wanted.name, id);
   if (existing) return { key: existing, made: false };
-  return { key: groupOf([make(session, objects, wanted, id)]), made: true };
+  return { key: groupOf([make(session, objects, wanted, source)]), made: true };
 }
 
 /**
@@ -40,21 +57,25 @@ export function createKey(session: Session, objects: KeyObjects, wanted: NewKey)
  * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
  */
-export function createVersion(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
-  const id = Buffer.from(wanted.id);
-  const number = decodeVersionId(id)?.version;
+export function createVersion(
+  session: Session,
+  objects: KeyObjects,
+  wanted: NewKey,
+  source: KeySource,
+): Creation {
+  const number = decodeVersionId(wanted.id)?.version;
   const { served: existing, orphans } = objects.lookAt(session, wanted.name);
   destroyEach(session, orphans);
   if (existing.some(({ version }) => version.version === number)) {
     return { key: groupOf(existing), made: false };
   }
-  return { key: groupOf([...existing, make(session, objects, wanted, id)]), made: true };
+  return { key: groupOf([...existing, make(session, objects, wanted, source)]), made: true };
 }
 
 /** Makes a version, whatever stands on the token. */
-function make(session: Session, objects: KeyObjects, wanted: NewKey, id: Buffer): KeyObject {
+function make(session: Session, objects: KeyObjects, wanted: NewKey, source: KeySource): KeyObject {
   assertSupported(session.slot, wanted.algorithm);
-  const handles = generate(session, objects, wanted, id);
+  const handles = makeObjects(session, objects, wanted, source);
   const object = objects.readMade(session, handles);
   if (object) return object;
   destroyQuietly(session, handles);
@@ -87,18 +108,15 @@ function findExisting(
   );
 }
 
-/** @returns the new objects' handles: of a pair first that of the private half */
-function generate(
+/** @returns the new objects' handles */
+function makeObjects(
   session: Session,
   objects: KeyObjects,
   { name, algorithm }: NewKey,
-  id: Buffer,
+  source: KeySource,
 ): readonly Handle[] {
-  const key = isPairAlgorithm(algorithm)
-    ? pairToMake(algorithm, name, id)
-    : secretToMake(algorithm, name, id);
   try {
-    return generateProven(session, key);
+    return makeProven(session, objects, source);
   } catch (error) {
     if (!refusesAllowedMechanisms(error)) throw error;
     // openCryptoki 3.8 has no CKA_ALLOWED_MECHANISMS: the key's algorithm must be found elsewhere.
@@ -110,58 +128,19 @@ function generate(
         { cause: error },
       );
     }
-    for (const { template } of key.objects) template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
-    return generateProven(session, key);
+    for (const { template } of source.objects) template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
+    return makeProven(session, objects, source);
   }
-}
-
-/** The objects of a key that is to be made, and how the token makes them. */
-interface KeyToMake {
-  readonly objects: readonly { readonly template: Template; readonly proof: Template }[];
-  readonly generate: (session: Session) => readonly Handle[];
-}
-
-function secretToMake(algorithm: MacAlgorithm, label: string, id: Buffer): KeyToMake {
-  const template = macKeyTemplate({ label, id, algorithm });
-  const mechanism = { mechanism: MECHANISMS[algorithm].generation.type };
-  return {
-    objects: [{ template, proof: KEY_PROOF }],
-    generate: ({ lib, handle }) => [
-      ck('C_GenerateKey', () => lib.C_GenerateKey(handle, mechanism, nativeTemplate(template))),
-    ],
-  };
-}
-
-function pairToMake(algorithm: PairAlgorithm, label: string, id: Buffer): KeyToMake {
-  const templates = pairTemplates({ label, id, algorithm });
-  const mechanism = { mechanism: PAIR_MECHANISMS[algorithm].generation.type };
-  return {
-    objects: [
-      { template: templates.private, proof: KEY_PROOF },
-      { template: templates.public, proof: PUBLIC_PROOF },
-    ],
-    generate: ({ lib, handle }) => {
-      const { privateKey, publicKey } = ck('C_GenerateKeyPair', () =>
-        lib.C_GenerateKeyPair(
-          handle,
-          mechanism,
-          nativeTemplate(templates.public),
-          nativeTemplate(templates.private),
-        ),
-      );
-      return [privateKey, publicKey];
-    },
-  };
 }
 
 function refusesAllowedMechanisms(error: unknown): boolean {
   return error instanceof CryptokiError && error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID;
 }
 
-function generateProven(session: Session, { objects, generate }: KeyToMake): readonly Handle[] {
-  const handles = generate(session);
+function makeProven(session: Session, objects: KeyObjects, source: KeySource): readonly Handle[] {
+  const handles = source.make(session, objects);
   try {
-    const differing = objects.flatMap(({ template, proof }, index) =>
+    const differing = source.objects.flatMap(({ template, proof }, index) =>
       differingAttributes(session, handles[index] as Handle, template, proof),
     );
     if (differing.length === 0) return handles;
@@ -218,7 +197,7 @@ function destroyEach({ lib, handle }: Session, objects: readonly Handle[]): bool
 }
 
 /** Does its best: the reason for which the key has to go is what the caller must hear. */
-function destroyQuietly({ lib, handle }: Session, objects: readonly Handle[]): void {
+export function destroyQuietly({ lib, handle }: Session, objects: readonly Handle[]): void {
   for (const object of objects) {
     try {
       lib.C_DestroyObject(handle, object);

@@ -1,6 +1,11 @@
 import type { KeyObject as CryptoKey } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import { type Algorithm, isPairAlgorithm, type MacAlgorithm } from '../domain/algorithm.ts';
+import {
+  type Algorithm,
+  isPairAlgorithm,
+  MAC_ALGORITHMS,
+  type MacAlgorithm,
+} from '../domain/algorithm.ts';
 import { isKeyName, type KeyVersion, type VersionRef } from '../domain/key.ts';
 import { stateOf } from '../domain/key-state.ts';
 import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
@@ -187,7 +192,7 @@ export class KeyObjects {
   #secret(session: Session, handle: Handle, attributes: Attributes): TokenPart | undefined {
     const key = attributes.text(pkcs11js.CKA_LABEL);
     if (key === undefined || !isKeyName(key)) return undefined;
-    const shape = this.#shape(session, handle, attributes);
+    const shape = this.#shape(session, handle, key, attributes);
     const algorithm = this.#claims(key, attributes).find((claimed) => suits(claimed, shape));
     if (algorithm === undefined) return { unserved: handle };
     const version: KeyVersion = {
@@ -213,11 +218,16 @@ export class KeyObjects {
   }
 
   /** Only of AES keys the length counts, and not every type of key has the attribute. */
-  #shape(session: Session, handle: Handle, attributes: Attributes): KeyShape {
+  #shape(session: Session, handle: Handle, name: string, attributes: Attributes): KeyShape {
     const keyType = attributes.number(pkcs11js.CKA_KEY_TYPE);
     if (keyType !== pkcs11js.CKK_AES) return { keyType, valueBytes: undefined };
     const length = this.#reader.read(session, handle, [pkcs11js.CKA_VALUE_LEN]);
-    return { keyType, valueBytes: length.number(pkcs11js.CKA_VALUE_LEN) };
+    const valueBytes = length.number(pkcs11js.CKA_VALUE_LEN);
+    if (valueBytes) return { keyType, valueBytes };
+    // SoftHSM 2.6 gives 0 for a key that was unwrapped: there an adopt rule says what it is for.
+    const adopted = this.adoptedAlgorithm(name);
+    const known = adopted !== undefined && !isPairAlgorithm(adopted);
+    return { keyType, valueBytes: known ? MAC_ALGORITHMS[adopted].keyBytes : undefined };
   }
 }
 

@@ -4,7 +4,7 @@ import { AttributeReader, type Handle, type Template, ulongArray } from './attri
 import { MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
-interface SecretKey {
+export interface SecretKey {
   readonly label: string;
   readonly id: Buffer;
   readonly algorithm: MacAlgorithm;
@@ -36,6 +36,13 @@ export function macKeyTemplate({ label, id, algorithm }: SecretKey): Template {
   ]);
 }
 
+/** As {@link macKeyTemplate}, for a key that is unwrapped: it brings its own length. */
+export function importedKeyTemplate(key: SecretKey): Template {
+  const template = macKeyTemplate(key);
+  template.delete(pkcs11js.CKA_VALUE_LEN);
+  return template;
+}
+
 /** Attributes that the token sets itself and that prove where a key comes from. */
 export const KEY_PROOF: Template = new Map<number, boolean>([
   [pkcs11js.CKA_ALWAYS_SENSITIVE, true],
@@ -46,19 +53,28 @@ export const KEY_PROOF: Template = new Map<number, boolean>([
 /** The same of the public half of a key pair, which is no secret. */
 export const PUBLIC_PROOF: Template = new Map([[pkcs11js.CKA_LOCAL, true]]);
 
+/** The same of a key that was unwrapped: nothing is known of it before that. */
+export const IMPORT_PROOF: Template = new Map<number, boolean>([
+  [pkcs11js.CKA_ALWAYS_SENSITIVE, false],
+  [pkcs11js.CKA_NEVER_EXTRACTABLE, false],
+  [pkcs11js.CKA_LOCAL, false],
+]);
+
+/** The same of the public half of an imported key pair. */
+export const PUBLIC_IMPORT_PROOF: Template = new Map([[pkcs11js.CKA_LOCAL, false]]);
+
 /**
  * Reads a new key's attributes back.
  *
  * @param proof what the token must have set itself
- * @returns the names of those that differ from the template or do not prove that the key was
- *   generated in the token and never could leave it
+ * @returns the names of those that differ from the template or from the proof
  * @throws {CryptokiError}
  */
 export function differingAttributes(
   session: Session,
   handle: Handle,
   template: Template,
-  proof = KEY_PROOF,
+  proof: Template,
 ): string[] {
   const expected = new Map([...template, ...proof]);
   const found = new AttributeReader().read(session, handle, [...expected.keys()]);

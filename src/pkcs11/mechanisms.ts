@@ -117,7 +117,8 @@ export function missingMechanism(slot: Slot, algorithm: Algorithm): string | und
   return maxKeySize >= keyBits ? undefined : `${generation.name} of ${keyBits} bits`;
 }
 
-function can(slot: Slot, mechanism: NamedMechanism, flag: number): boolean {
+/** Whether the token can do that with the mechanism. @throws {CryptokiError} */
+export function can(slot: Slot, mechanism: NamedMechanism, flag: number): boolean {
   return ((infoOf(slot, mechanism)?.flags ?? 0) & flag) !== 0;
 }
 

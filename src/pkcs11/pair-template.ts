@@ -1,7 +1,9 @@
+import type { KeyObject } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
 import { PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
 import { type Template, ulongArray } from './attributes.ts';
 import { EC_PARAMS, PAIR_MECHANISMS } from './pair-mechanisms.ts';
+import { publicAttributes } from './public-key.ts';
 
 interface NewPair {
   readonly label: string;
@@ -54,6 +56,22 @@ export function pairTemplates({ label, id, algorithm }: NewPair): PairTemplates 
     ]),
   };
 }
+
+/** As {@link pairTemplates}, for a pair that the token does not generate. */
+export function importedPairTemplates(pair: NewPair, publicKey: KeyObject): PairTemplates {
+  const templates = pairTemplates(pair);
+  const shared = new Map([...templates.public].filter(([type]) => !PARAMETERS.has(type)));
+  return {
+    private: templates.private,
+    public: new Map([...shared, ...publicAttributes(publicKey)]),
+  };
+}
+
+const PARAMETERS: ReadonlySet<number> = new Set([
+  pkcs11js.CKA_EC_PARAMS,
+  pkcs11js.CKA_MODULUS_BITS,
+  pkcs11js.CKA_PUBLIC_EXPONENT,
+]);
 
 /** What the token makes the pair of. */
 function publicParameters(algorithm: PairAlgorithm): Template {

@@ -1,7 +1,7 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
 import { type Curve, PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
-import type { Attributes } from './attributes.ts';
+import type { Attributes, Template } from './attributes.ts';
 import { EC_PARAMS } from './pair-mechanisms.ts';
 
 /** Tells that coordinates follow as they are. */
@@ -56,6 +56,21 @@ export function suitsPair(algorithm: PairAlgorithm, key: KeyObject): boolean {
     case 'EDDSA':
       return key.asymmetricKeyType === 'ed25519';
   }
+}
+
+/** The attributes of the token that a public key is made of: what is read from them is that key again. */
+export function publicAttributes(key: KeyObject): Template {
+  const { kty, n = '', e = '', crv, x = '', y = '' } = key.export({ format: 'jwk' });
+  const [first, second] = kty === 'RSA' ? [n, e] : [x, y];
+  const numbers = [first, second].map((number) => Buffer.from(number, 'base64url'));
+  if (kty === 'RSA')
+    return new Map(RSA_TYPES.map((type, index) => [type, numbers[index] as Buffer]));
+  const point = Buffer.concat([Buffer.from([UNCOMPRESSED]), ...numbers]);
+  const length = point.byteLength < 0x80 ? [point.byteLength] : [LONG_LENGTH, point.byteLength];
+  return new Map([
+    [pkcs11js.CKA_EC_PARAMS, EC_PARAMS[crv as Curve]],
+    [pkcs11js.CKA_EC_POINT, Buffer.concat([Buffer.from([OCTET_STRING, ...length]), point])],
+  ]);
 }
 
 /** Its SubjectPublicKeyInfo. */

@@ -1,9 +1,9 @@
 import pkcs11js from 'pkcs11js';
 import type { StampedRecord } from '../domain/key-record.ts';
 import type { RecordSupport } from '../domain/token-info.ts';
-import { isLoss, type OnSession } from './attribute-trials.ts';
+import type { OnSession } from './attribute-trials.ts';
 import { AttributeReader } from './attributes.ts';
-import { CryptokiError, ck } from './ck-rv.ts';
+import { CryptokiError, ck, isLoss } from './ck-rv.ts';
 import { createDataObject, recordTemplate } from './record-objects.ts';
 import type { Session } from './session.ts';
 

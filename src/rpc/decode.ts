@@ -174,7 +174,8 @@ function decodePageSize(pageSize: number): number {
   return pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
 }
 
-function decodeKeyName(name: string | undefined): string {
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeKeyName(name: string | undefined): string {
   return parseKeyName(name ?? '', 'key');
 }
 
@@ -190,8 +191,11 @@ function decodeVersion(version: number | undefined): number | undefined {
   throw fieldInvalid('version', `must be 1 to ${MAX_VERSION}, or absent`);
 }
 
-/** A value that the proto does not know arrives as a number, whatever its type says. */
-function decodeAlgorithm(algorithm: unknown): Algorithm {
+/**
+ * @param algorithm a value that the proto does not know arrives as a number, whatever its type says
+ * @throws {SigildError} FIELD_INVALID
+ */
+export function decodeAlgorithm(algorithm: unknown): Algorithm {
   if (typeof algorithm === 'string' && isAlgorithm(algorithm)) return algorithm;
   throw fieldInvalid('algorithm', `must be one of ${ALGORITHM_NAMES.join(', ')}`);
 }
@@ -202,7 +206,8 @@ function decodeState(state: unknown): UsageState {
   throw fieldInvalid('state', `must be one of ${USAGE_STATES.join(', ')}`);
 }
 
-function decodeRequestId(requestId: string | undefined): string | undefined {
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeRequestId(requestId: string | undefined): string | undefined {
   if (requestId === undefined || requestId === '') return undefined;
   if (REQUEST_ID.test(requestId)) return requestId;
   throw fieldInvalid('request_id', 'must be 1 to 128 printable ASCII characters, or empty');

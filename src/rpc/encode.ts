@@ -133,6 +133,7 @@ function encodeVersion(version: KeyVersion): WireKeyVersion {
     ...(createTimeMs !== undefined && { createTime: secondsAndNanos(createTimeMs) }),
     attributes: reported(attributes),
     ...(destroyTimeMs !== undefined && { destroyTime: secondsAndNanos(destroyTimeMs) }),
+    ...(attributes.local !== undefined && { origin: attributes.local ? 'GENERATED' : 'IMPORTED' }),
   };
 }
 

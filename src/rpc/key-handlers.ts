@@ -22,6 +22,7 @@ import {
   encodePublicKeys,
   encodeTokenInfo,
 } from './encode.ts';
+import type { ImportHandlers } from './import-handlers.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
@@ -37,7 +38,7 @@ export interface KeyServices {
 export function keyHandlers(
   { keys, lifecycle, settings, destruction, publicKeys }: KeyServices,
   environment: RpcEnvironment,
-): KeyServiceHandlers {
+): Omit<KeyServiceHandlers, keyof ImportHandlers> {
   return {
     CreateKey: unary('CreateKey', environment, async (request, context) => {
       const item = decodeCreateKeyRequest(request);

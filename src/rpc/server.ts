@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { KeyImport } from '../service/key-import.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
 import { MAX_BATCH_BYTES } from './decode.ts';
 import { signingServiceDefinition } from './field-limit.ts';
 import type { Health } from './health.ts';
+import { importHandlers } from './import-handlers.ts';
 import { type KeyServices, keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
 import { Pipelines } from './pipeline.ts';
@@ -17,6 +19,7 @@ import { signingHandlers } from './signing-handlers.ts';
 
 export interface RpcServerOptions extends KeyServices {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
+  readonly imports: Pick<KeyImport, 'getImportKey' | 'importKey'>;
   readonly health: Health;
   readonly limits: AdmissionLimits & {
     /** The most data of one message; the services refuse more. */
@@ -91,7 +94,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     signingServiceDefinition,
     signingHandlers(options.signing, environment, pipelines),
   );
-  server.addService(v1.KeyService.service, keyHandlers(options, environment));
+  server.addService(v1.KeyService.service, {
+    ...keyHandlers(options, environment),
+    ...importHandlers(options.imports, environment),
+  });
   health.addTo(server);
 
   // TLS, where there is any, has been dealt with when a connection gets to gRPC.

@@ -14,6 +14,7 @@ const CODES = {
   DATA_TOO_LARGE: status.INVALID_ARGUMENT,
   DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
   FIELD_INVALID: status.INVALID_ARGUMENT,
+  IMPORT_KEY_NOT_FOUND: status.NOT_FOUND,
   INTERNAL: status.INTERNAL,
   KEY_ALREADY_EXISTS: status.ALREADY_EXISTS,
   KEY_AMBIGUOUS: status.FAILED_PRECONDITION,
@@ -28,6 +29,7 @@ const CODES = {
   TOKEN_FULL: status.RESOURCE_EXHAUSTED,
   TOKEN_REFUSED: status.FAILED_PRECONDITION,
   TOKEN_UNAVAILABLE: status.UNAVAILABLE,
+  WRAPPED_KEY_INVALID: status.INVALID_ARGUMENT,
 } as const satisfies Record<ErrorReason, status>;
 
 /** What a frame gets for an error: the same as a call, as a message. */

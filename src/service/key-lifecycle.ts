@@ -1,4 +1,5 @@
 import type { Algorithm } from '../domain/algorithm.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import {
   assertMayBecome,
@@ -18,7 +19,7 @@ import type { RequestContext } from './caller.ts';
 import { automaticTag, dueStep } from './due-rotation.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { Token } from './ports.ts';
+import type { NewKey, Token } from './ports.ts';
 import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
@@ -38,6 +39,14 @@ export interface RotateKeyItem {
   readonly keepActive: boolean;
   /** undefined: a repeated call rotates again. */
   readonly requestId: string | undefined;
+}
+
+/** Where a further version comes from, if it is not generated. */
+export interface VersionSource {
+  /** Tells its request ids from those of other operations. */
+  readonly scope: string;
+  /** @throws {SigildError} */
+  readonly make: (wanted: NewKey, signal: Cancellation) => Promise<Key>;
 }
 
 export interface UpdateKeyVersionItem {
@@ -63,6 +72,10 @@ export class KeyLifecycle {
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
   readonly #turns: Turns;
   readonly #now: () => number;
+  readonly #generation: VersionSource = {
+    scope: 'rotate',
+    make: (wanted, signal) => this.#token.createVersion(wanted, signal),
+  };
 
   constructor(options: KeyLifecycleOptions) {
     this.#token = options.token;
@@ -82,7 +95,20 @@ export class KeyLifecycle {
    */
   async rotateKey(context: RequestContext, item: RotateKeyItem): Promise<Key> {
     this.#policy.authorize(context.client, 'rotateKey', item.key);
-    return changeInTurn(this.#turns, context, item.key, (begun) => this.#rotate(begun, item));
+    return changeInTurn(this.#turns, context, item.key, (begun) =>
+      this.#rotate(begun, item, this.#generation),
+    );
+  }
+
+  /**
+   * As {@link rotateKey}, for a version from elsewhere and a caller who is authorized.
+   *
+   * @throws {SigildError} as {@link rotateKey}, and what the source throws
+   */
+  addVersion(context: RequestContext, item: RotateKeyItem, source: VersionSource): Promise<Key> {
+    return changeInTurn(this.#turns, context, item.key, (begun) =>
+      this.#rotate(begun, item, source),
+    );
   }
 
   /**
@@ -112,30 +138,36 @@ export class KeyLifecycle {
       assertUnambiguous(before);
       assertMayRotateItself(before);
       const tag = automaticTag(name, newestOf(before).version + 1);
-      const key = step === 'rotate' ? await this.#make(begun, before, tag) : before;
+      const key =
+        step === 'rotate' ? await this.#make(begun, before, tag, this.#generation) : before;
       return this.#replaceOlder(begun, key);
     });
   }
 
-  async #rotate(context: RequestContext, item: RotateKeyItem): Promise<Key> {
+  async #rotate(context: RequestContext, item: RotateKeyItem, source: VersionSource): Promise<Key> {
     const before = await this.#find(context, item.key);
     assertUnambiguous(before);
     assertNotDestroyed(before);
-    const tag = requestTag(['rotate', context.client, item.key], item.requestId);
+    const tag = requestTag([source.scope, context.client, item.key], item.requestId);
     const made = before.versions.find((version) => hasTag(version, tag));
     // The first call may have ended before it was done; what was rotated since is another call's.
     if (made && made !== before.versions[0]) return before;
-    const key = made ? before : await this.#make(context, before, tag);
+    const key = made ? before : await this.#make(context, before, tag, source);
     return item.keepActive ? key : this.#replaceOlder(context, key);
   }
 
-  async #make(context: RequestContext, key: Key, tag: Uint8Array): Promise<Key> {
+  async #make(
+    context: RequestContext,
+    key: Key,
+    tag: Uint8Array,
+    source: VersionSource,
+  ): Promise<Key> {
     const newest = newestOf(key);
     const { algorithm } = primaryOf(key) ?? newest;
     assertEnabled(algorithm, this.#enabledAlgorithms);
     const id = encodeVersionId({ createTimeMs: this.#now(), version: newest.version + 1, tag });
     const wanted = { name: key.name, algorithm, id };
-    const made = await this.#token.createVersion(wanted, context.signal);
+    const made = await source.make(wanted, context.signal);
     this.#catalog.remember(made);
     return made;
   }
@@ -147,8 +179,18 @@ export class KeyLifecycle {
       ({ version, state }) => version < newest.version && state === 'ACTIVE',
     );
     let current = key;
-    for (const version of replaced) current = await this.#set(context, version, 'DEACTIVATED');
+    for (const version of replaced) current = await this.#deactivate(context, version);
     return current;
+  }
+
+  /** One that has given way to another daemon's meanwhile needs no deactivation any more. */
+  async #deactivate(context: RequestContext, version: KeyVersion): Promise<Key> {
+    try {
+      return await this.#set(context, version, 'DEACTIVATED');
+    } catch (error) {
+      if (!(error instanceof SigildError && error.reason === 'KEY_NOT_FOUND')) throw error;
+      return await this.#find(context, version.key);
+    }
   }
 
   async #update(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {

@@ -1,6 +1,7 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
 import type { KeyRecord, KeySettings, RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
@@ -13,6 +14,8 @@ export interface NewKey {
   readonly id: Uint8Array;
   /** Of the key that begins with this version; absent for the default ones. */
   readonly settings?: KeySettings | undefined;
+  /** The key itself, from outside; undefined to have the token generate it. */
+  readonly wrapped?: WrappedKey | undefined;
 }
 
 /**
@@ -74,7 +77,7 @@ export interface Token {
   listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys>;
 
   /**
-   * Generates a key and proves its attributes by reading them back.
+   * Generates or unwraps a key and proves its attributes by reading them back.
    *
    * A repeated call whose id has the same tag makes nothing, and changes no settings. Where all versions
    * of the name are DESTROYED, the id has the number after theirs.
@@ -82,21 +85,32 @@ export interface Token {
    * Settings other than the default ones are there before the key is.
    *
    * @returns the key as it stands on the token now
-   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL; for a
+   *   wrapped key also IMPORT_KEY_NOT_FOUND, WRAPPED_KEY_INVALID
    */
   createKey(key: NewKey, signal: Cancellation): Promise<Key>;
 
   /**
-   * Generates a further version of a key and proves its attributes by reading them back.
+   * Generates or unwraps a further version of a key and proves its attributes by reading them back.
    *
    * One object alone may claim a version: when the token holds that version already, or another
    * process makes it at the same time, the call returns the key with that one and leaves none of
    * its own.
    *
    * @returns the key as it stands on the token now
-   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL; for a wrapped key also
+   *   IMPORT_KEY_NOT_FOUND, WRAPPED_KEY_INVALID
    */
   createVersion(key: NewKey, signal: Cancellation): Promise<Key>;
+
+  /**
+   * Makes a key pair in the token to wrap a key of this algorithm with. It serves one call of
+   * {@link createKey} or {@link createVersion}, whatever comes of it, for as long as
+   * domain/key-import.ts says, unless the token loses it or many others were made since.
+   *
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
+   */
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey>;
 
   /**
    * Gives a version a state, whichever it has. When the promise settles, also with a failure, no

@@ -1,7 +1,8 @@
-import { signatureBytes } from '../domain/algorithm.ts';
+import { type Algorithm, signatureBytes } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
 import type { RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
@@ -131,6 +132,10 @@ export class HostedToken implements Token {
 
   createVersion(key: NewKey, signal: Cancellation): Promise<Key> {
     return this.#changes.createVersion(key, signal);
+  }
+
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    return this.#changes.makeImportKey(algorithm, signal);
   }
 
   setVersionState(version: VersionRef, state: UsageState, signal: Cancellation): Promise<Key> {

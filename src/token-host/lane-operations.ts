@@ -6,6 +6,7 @@ import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-fra
 import {
   decodeJson,
   decodeNewKey,
+  encodeImportKey,
   encodeJson,
   OPERATION,
   OUTCOME,
@@ -31,21 +32,31 @@ export function perform(session: TokenSession, { code, payload }: Frame): Buffer
   return encodeJson(OUTCOME.done, operate(session, payload));
 }
 
+/** Of each session, as long as its lane lives: they hold the key pairs of imports. */
+const CHANGES = new WeakMap<TokenSession, KeyChanges>();
+
+function changesOf(session: TokenSession): KeyChanges {
+  const changes = CHANGES.get(session) ?? new KeyChanges(session);
+  CHANGES.set(session, changes);
+  return changes;
+}
+
 /** Those whose answers travel as JSON, by code. */
 const RARE_OPERATIONS: Readonly<
   Record<number, (session: TokenSession, payload: Buffer) => unknown>
 > = {
   [OPERATION.findKey]: (session, payload) => session.findKey(decodeJson(payload)),
   [OPERATION.listKeys]: (session, payload) => session.listKeys(decodeJson(payload)),
-  [OPERATION.createKey]: (session, payload) =>
-    new KeyChanges(session).createKey(decodeNewKey(payload)),
+  [OPERATION.createKey]: (session, payload) => changesOf(session).createKey(decodeNewKey(payload)),
   [OPERATION.createVersion]: (session, payload) =>
-    new KeyChanges(session).createVersion(decodeNewKey(payload)),
+    changesOf(session).createVersion(decodeNewKey(payload)),
+  [OPERATION.makeImportKey]: (session, payload) =>
+    encodeImportKey(changesOf(session).makeImportKey(decodeJson(payload))),
   [OPERATION.destroyVersion]: (session, payload) =>
-    new KeyChanges(session).destroyVersion(decodeJson(payload)),
+    changesOf(session).destroyVersion(decodeJson(payload)),
   [OPERATION.setVersionState]: (session, payload) => {
     const { state, ...ref } = decodeJson<StateChange>(payload);
-    new KeyChanges(session).setVersionState(ref, state);
+    changesOf(session).setVersionState(ref, state);
   },
   [OPERATION.findRecords]: (session, payload) => session.find(decodeJson(payload)).records.copies,
   [OPERATION.createRecord]: (session, payload) =>

@@ -1,6 +1,7 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
+import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
 import type { Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
@@ -22,6 +23,7 @@ export const OPERATION = {
   findRecords: 12,
   createRecord: 13,
   removeRecords: 14,
+  makeImportKey: 15,
   signDigests: 20,
   verifyDigests: 21,
   publicKeys: 22,
@@ -47,19 +49,57 @@ export function encodeEmpty(code: number): Buffer {
 }
 
 /** @param code OPERATION.createKey or OPERATION.createVersion */
-export function encodeNewKey(code: number, { name, algorithm, id }: NewKey): Buffer {
-  return encodeJson(code, { name, algorithm, id: Buffer.from(id).toString('hex') });
+export function encodeNewKey(code: number, { name, algorithm, id, wrapped }: NewKey): Buffer {
+  const wire: WireNewKey = { name, algorithm, id: base64(id), wrapped: wrapped && wireOf(wrapped) };
+  return encodeJson(code, wire);
 }
 
 export function decodeNewKey(payload: Buffer): NewKey {
-  const { name, algorithm, id } = decodeJson<Omit<NewKey, 'id'> & { readonly id: string }>(payload);
-  return { name, algorithm, id: Buffer.from(id, 'hex') };
+  const { id, wrapped, ...key } = decodeJson<WireNewKey>(payload);
+  return { ...key, id: Buffer.from(id, 'base64'), wrapped: wrapped && wrappedOf(wrapped) };
+}
+
+function wireOf({ importKeyId, bytes, publicKey }: WrappedKey): WireWrappedKey {
+  return { importKeyId, bytes: base64(bytes), publicKey: publicKey && base64(publicKey) };
+}
+
+function wrappedOf({ importKeyId, bytes, publicKey }: WireWrappedKey): WrappedKey {
+  return {
+    importKeyId,
+    bytes: Buffer.from(bytes, 'base64'),
+    publicKey: publicKey === undefined ? undefined : Buffer.from(publicKey, 'base64'),
+  };
+}
+
+interface WireNewKey extends Pick<NewKey, 'name' | 'algorithm'> {
+  readonly id: string;
+  readonly wrapped: WireWrappedKey | undefined;
+}
+
+interface WireWrappedKey {
+  readonly importKeyId: string;
+  readonly bytes: string;
+  readonly publicKey: string | undefined;
 }
 
 /** The answer to them: the key, and whether this call made its version. */
 export interface Creation {
   readonly key: Key;
   readonly made: boolean;
+}
+
+/** What a lane answers to OPERATION.makeImportKey. */
+export function encodeImportKey({ publicKey, ...key }: ImportKey): WireImportKey {
+  return { ...key, publicKey: base64(publicKey) };
+}
+
+export function decodeImportKey(payload: Buffer): ImportKey {
+  const { publicKey, ...key } = decodeJson<WireImportKey>(payload);
+  return { ...key, publicKey: Buffer.from(publicKey, 'base64') };
+}
+
+interface WireImportKey extends Omit<ImportKey, 'publicKey'> {
+  readonly publicKey: string;
 }
 
 /** @param code OPERATION.destroyVersion or OPERATION.forgetVersion */

@@ -1,6 +1,8 @@
+import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import { isPresent, type Key, type VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
 import type { RecordSubject, Stamp, StampedRecord } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
@@ -17,6 +19,7 @@ import { HostLost } from './call.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import {
   type Creation,
+  decodeImportKey,
   decodeJson,
   encodeJson,
   encodeNewKey,
@@ -85,6 +88,12 @@ export class TokenChanges {
     const { key, made } = await this.#make(OPERATION.createVersion, wanted, signal);
     if (made) return this.#settle(wanted, settleVersion);
     return (await this.#findKey(wanted.name, signal)) ?? key;
+  }
+
+  /** @throws {SigildError} as {@link Token.makeImportKey} */
+  async makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    const frame = encodeJson(OPERATION.makeImportKey, algorithm);
+    return decodeImportKey(await this.#submit(frame, true, signal));
   }
 
   /** @throws {SigildError} as {@link Token.setVersionState} */

@@ -14,6 +14,7 @@ import { encodeVersionId } from '../../src/domain/version-id.ts';
 import type { NewKey, Token } from '../../src/service/ports.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
 import { testDestruction } from './destruction-contract.ts';
+import { describeImports } from './key-import-contract.ts';
 import { testRecords } from './record-contract.ts';
 
 /** A token under test, and how a test gets a key of known value onto it. */
@@ -587,6 +588,8 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       }
       expect((await token.listKeys(undefined, signal)).keys).toEqual(before);
     });
+
+    describeImports(() => token);
 
     test('passes its probe', async () => {
       await expect(token.probe(signal)).resolves.toBeUndefined();

@@ -105,6 +105,7 @@ describe('a key of another tool that an adopt rule covers', () => {
             neverExtractable: false,
             local: false,
           },
+          origin: 'IMPORTED',
         },
       ],
       destroyable: true,

@@ -65,6 +65,7 @@ test('the examples of the README compile without the project’s options, and ru
     'invoices HMAC_SHA512 1',
     'webhooks HMAC_SHA256 1',
     '2',
+    'IMPORTED',
     '64 ES256',
   ]);
 });

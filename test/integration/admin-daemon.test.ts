@@ -45,6 +45,7 @@ describe('key create', () => {
             neverExtractable: true,
             local: true,
           },
+          origin: 'GENERATED',
         },
       ],
       destroyable: true,

@@ -307,7 +307,7 @@ test('a public key of another kind hides no pair', () => {
 
   expect(session.findKey('dsa')).toBeUndefined();
   expect(session.findKey('adopted-p256')?.versions).toHaveLength(1);
-  expect(session.listKeys().map(({ name }) => name)).toContain('adopted-p256');
+  expect(keysOf(session).map(({ name }) => name)).toContain('adopted-p256');
 });
 
 describe('a pair of another tool', () => {

@@ -146,6 +146,7 @@ describe('a key', () => {
             neverExtractable: true,
             local: true,
           },
+          origin: 'GENERATED',
         },
       ],
       destroyable: true,

@@ -45,6 +45,7 @@ export const EVERYTHING = [
     operations: [
       ...[
         'createKey',
+        'importKey',
         'getKey',
         'listKeys',
         'getPublicKey',

@@ -16,6 +16,7 @@ import {
   type VersionRef,
   versionName,
 } from '../../src/domain/key.ts';
+import { type ImportKey, secretsOf, type WrappedKey } from '../../src/domain/key-import.ts';
 import {
   isSameStamp,
   type KeyRecord,
@@ -39,6 +40,7 @@ import type {
 } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
 import { FakePair } from './fake-pair.ts';
+import { importPublicKey, unwrapSecret } from './secret-unwrapping.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
@@ -74,6 +76,7 @@ export class FakeToken implements Token {
     listKeys: 0,
     createKey: 0,
     createVersion: 0,
+    makeImportKey: 0,
     setVersionState: 0,
     destroyVersion: 0,
     changeRecord: 0,
@@ -97,6 +100,7 @@ export class FakeToken implements Token {
   keepsRecords = true;
   readonly #records = new Map<string, StampedRecord>();
   readonly #stored = new Map<string, StoredKey>();
+  readonly #importKeys = new Set<string>();
   readonly #failures = new Map<Method, unknown[]>();
   #released: Promise<void> | undefined;
   #waiting = 0;
@@ -219,6 +223,20 @@ export class FakeToken implements Token {
       this.#generate(wanted, Buffer.from(wanted.id).toString('hex'));
       return this.#present(wanted.name);
     });
+  }
+
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    return this.#run('makeImportKey', signal, () => {
+      this.#assertSupported(algorithm);
+      const id = randomBytes(16).toString('hex');
+      this.#importKeys.add(id);
+      return { id, publicKey: importPublicKey(), wrapping: 'RSA_OAEP_SHA256_AES_256_KWP' };
+    });
+  }
+
+  /** Forgets every import key, as a token does whose host has ended. */
+  loseImportKeys(): void {
+    this.#importKeys.clear();
   }
 
   setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
@@ -354,25 +372,24 @@ export class FakeToken implements Token {
     return key;
   }
 
-  #generate({ name, algorithm, id }: NewKey, hexId: string): KeyVersion {
+  #generate({ name, algorithm, id, wrapped }: NewKey, hexId: string): KeyVersion {
     this.#assertSupported(algorithm);
+    const value = wrapped ? this.#unwrap(wrapped, algorithm) : newValue(algorithm);
     if (this.#stored.size >= this.capacity) throw failure('TOKEN_FULL', 'the token is full');
     const { version = 1, createTimeMs } = decodeVersionId(id) ?? {};
     const proven = {
       sensitive: true,
       extractable: false,
-      alwaysSensitive: true,
-      neverExtractable: true,
-      local: true,
+      alwaysSensitive: !wrapped,
+      neverExtractable: !wrapped,
+      local: !wrapped,
     };
     return this.#store(
       {
         ...{ key: name, version, id: hexId, algorithm, state: 'ACTIVE' },
         ...{ createTimeMs, attributes: proven },
       },
-      isPairAlgorithm(algorithm)
-        ? new FakePair(algorithm)
-        : randomBytes(MAC_ALGORITHMS[algorithm].keyBytes),
+      value,
     );
   }
 
@@ -380,6 +397,14 @@ export class FakeToken implements Token {
     if (!this.keepsRecords) throw failure('TOKEN_REFUSED', 'the token keeps no data objects');
     const name = subjectName(record);
     this.#records.set(name, stamped(record, this.#records.get(name)?.stamp));
+  }
+
+  #unwrap({ importKeyId, bytes }: WrappedKey, algorithm: Algorithm): Buffer {
+    if (!this.#importKeys.delete(importKeyId)) throw failure('IMPORT_KEY_NOT_FOUND', 'not there');
+    const value = unwrapSecret(Buffer.from(bytes));
+    const { minBytes = 0, maxBytes = 0 } = secretsOf(algorithm) ?? {};
+    if (value && value.byteLength >= minBytes && value.byteLength <= maxBytes) return value;
+    throw failure('WRAPPED_KEY_INVALID', 'it cannot be unwrapped');
   }
 
   #store(version: KeyVersion, value: StoredKey['value']): KeyVersion {
@@ -400,6 +425,12 @@ export class FakeToken implements Token {
 /** Whether the request with this id has made the version. */
 function isRepeated({ id, state }: KeyVersion, requested: string): boolean {
   return state !== 'DESTROYED' && id.slice(-TAG_DIGITS) === requested.slice(-TAG_DIGITS);
+}
+
+function newValue(algorithm: Algorithm): StoredKey['value'] {
+  return isPairAlgorithm(algorithm)
+    ? new FakePair(algorithm)
+    : randomBytes(MAC_ALGORITHMS[algorithm].keyBytes);
 }
 
 function isSigned(

@@ -12,6 +12,7 @@ import { createRpcServer, type RpcServer, type RpcServerOptions } from '../../sr
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyDestruction } from '../../src/service/key-destruction.ts';
+import { KeyImport } from '../../src/service/key-import.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
 import { KeySettingsService } from '../../src/service/key-settings.ts';
@@ -107,10 +108,12 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
     minRotationPeriodMs: 3_600_000,
     turns: new Turns(),
   };
+  const lifecycle = new KeyLifecycle(shared);
   return {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
     keys: new KeyService(shared),
-    lifecycle: new KeyLifecycle(shared),
+    lifecycle,
+    imports: new KeyImport({ ...shared, lifecycle }),
     settings: new KeySettingsService(shared),
     publicKeys: new PublicKeyService(shared),
     destruction: new KeyDestruction({

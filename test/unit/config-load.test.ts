@@ -179,7 +179,7 @@ log: { level: loud }
       'FILE:12:11: listeners[1].mode: must be three octal digits in quotes, for instance "0660"',
       'FILE:17:16: clients[0].grants[0].keys[0]: must be a pattern: 1 to 63 characters of ' +
         '[A-Za-z0-9._-], with * for any number of characters',
-      'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, getKey, ' +
+      'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, importKey, getKey, ' +
         'listKeys, getPublicKey, rotateKey, updateKey, updateKeyVersion, scheduleDestroy, restore, ' +
         'sign, verify, getTokenInfo',
       'FILE:19:15: log.level: must be one of silent, fatal, error, warn, info, debug, trace',

@@ -143,6 +143,7 @@ describe('over the wire', () => {
       algorithm: 'HMAC_SHA256',
       createTime: { seconds: 1_700_000_000, nanos: 123_000_000 },
       attributes: proven,
+      origin: 'GENERATED',
     });
     expect(v1.Key.deserialize(bytes)).toEqual({
       name: 'shop',
@@ -197,6 +198,18 @@ describe('over the wire', () => {
       alwaysSensitive: true,
       neverExtractable: true,
     });
+  });
+
+  test.each([
+    [true, 'GENERATED'],
+    [false, 'IMPORTED'],
+    [undefined, undefined],
+  ])('a version whose CKA_LOCAL is %s has the origin %s', (local, origin) => {
+    const made = version(1, { attributes: { ...proven, local } });
+
+    const bytes = v1.Key.serialize(encodeKey(keyOf(made), [made]));
+
+    expect(v1.Key.deserialize(bytes).versions[0]?.origin).toBe(origin);
   });
 
   test('one version of a key stands with the fields of the whole key', () => {
