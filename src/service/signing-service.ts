@@ -1,13 +1,14 @@
 import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
-import { type ErrorReason, SigildError } from '../domain/errors.ts';
+import { SigildError } from '../domain/errors.ts';
 import { type Key, type KeyVersion, signingVersion, verifyingVersions } from '../domain/key.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import type { KeyCatalog } from './key-catalog.ts';
+import { KeyUse } from './key-use.ts';
 import type { SignedData, Token } from './ports.ts';
-import { isReserved } from './reserved-text.ts';
+import { dataReserved, isReserved } from './reserved-text.ts';
 
 export interface SigningServiceOptions {
   readonly token: Pick<Token, 'sign' | 'verify'>;
@@ -43,27 +44,11 @@ export interface Signatures {
   readonly version: KeyVersion;
 }
 
-/** How old an entry may be before an operation that its state forbids looks at the token again. */
-const STATE_MAX_AGE_MS = 1_000;
-
-/**
- * Reasons for which what is known of a key allows no operation, where a change behind the daemon's
- * back may have made it out of date, and the age from which to look again.
- */
-const STALE_AFTER_MS: Partial<Record<ErrorReason, number>> = {
-  KEY_NOT_FOUND: 0,
-  KEY_VERSION_NOT_FOUND: 0,
-  KEY_STATE_FORBIDS: STATE_MAX_AGE_MS,
-  KEY_AMBIGUOUS: 0,
-};
-
-/** How often a call looks at the token: what it finds may change before it is used. */
-const MAX_LOOKS = 2;
-
 /** Sign and Verify: who may, with which version, on what data. */
 export class SigningService {
   readonly #token: SigningServiceOptions['token'];
   readonly #catalog: KeyCatalog;
+  readonly #keys: KeyUse;
   readonly #policy: AccessPolicy;
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
   readonly #maxDataBytes: number;
@@ -71,6 +56,7 @@ export class SigningService {
   constructor(options: SigningServiceOptions) {
     this.#token = options.token;
     this.#catalog = options.catalog;
+    this.#keys = new KeyUse(options.catalog);
     this.#policy = options.policy;
     this.#enabledAlgorithms = options.enabledAlgorithms;
     this.#maxDataBytes = options.maxDataBytes;
@@ -88,7 +74,7 @@ export class SigningService {
     this.#policy.authorize(context.client, 'sign', name);
     for (const data of batch) this.#assertAllowed(data);
     const choose = (key: Key) => signingVersion(key, version);
-    return await this.#withKey(name, context.signal, choose, async (signer) => {
+    return await this.#keys.use(name, context.signal, choose, async (signer) => {
       assertEnabled(signer.algorithm, this.#enabledAlgorithms);
       const signatures = await this.#token.sign(signer, batch, context.signal);
       return { signatures, version: signer };
@@ -108,7 +94,7 @@ export class SigningService {
     for (const { data } of batch) this.#assertAllowed(data);
     const choose = (key: Key) => verifyingVersions(key, version);
     let tried: readonly KeyVersion[] = [];
-    const verified = await this.#withKey(name, context.signal, choose, (versions) => {
+    const verified = await this.#keys.use(name, context.signal, choose, (versions) => {
       tried = versions;
       return this.#verifyPossible(versions, batch, context.signal);
     });
@@ -157,73 +143,14 @@ export class SigningService {
           '(maxDataBytes in the configuration)',
       );
     }
-    if (isReserved(data)) {
-      throw new SigildError('DATA_RESERVED', 'this text is reserved for key fingerprints');
-    }
-  }
-
-  /**
-   * Uses the versions that a choice among those of a key gives, and chooses again from what the token
-   * says now where that may help.
-   */
-  async #withKey<Choice, Result>(
-    name: string,
-    signal: Cancellation,
-    choose: (key: Key) => Choice,
-    use: (choice: Choice) => Promise<Result>,
-  ): Promise<Result> {
-    const known = this.#catalog.peek(name);
-    let key = known ?? (await this.#find(name, signal));
-    let outcome = await attempt(key, choose, use);
-    for (let looks = known ? 0 : 1; 'error' in outcome; looks += 1) {
-      const maxAgeMs = worthALook(outcome, looks);
-      if (maxAgeMs === undefined) throw outcome.error;
-      const found = await this.#find(name, signal, maxAgeMs);
-      if (found === key) throw outcome.error;
-      key = found;
-      outcome = await attempt(key, choose, use);
-    }
-    return outcome.result;
-  }
-
-  async #find(name: string, signal: Cancellation, maxAgeMs?: number): Promise<Key> {
-    const key = await this.#catalog.find(name, signal, maxAgeMs);
-    if (!key) throw keyNotFound(name);
-    return key;
+    if (isReserved(data)) throw dataReserved();
   }
 }
 
 /** Whether a signature has a length that one of the versions makes. */
-function isPossible(versions: readonly KeyVersion[], { mac }: SignedData): boolean {
+export function isPossible(
+  versions: readonly KeyVersion[],
+  { mac }: Pick<SignedData, 'mac'>,
+): boolean {
   return versions.some(({ algorithm }) => ALGORITHMS[algorithm].macBytes === mac.byteLength);
-}
-
-interface Failure {
-  readonly error: unknown;
-  /** Whether the token refused what the key's versions and their states allow. */
-  readonly isRefused: boolean;
-}
-
-async function attempt<Choice, Result>(
-  key: Key,
-  choose: (key: Key) => Choice,
-  use: (choice: Choice) => Promise<Result>,
-): Promise<{ readonly result: Result } | Failure> {
-  let isRefused = false;
-  try {
-    const choice = choose(key);
-    isRefused = true;
-    return { result: await use(choice) };
-  } catch (error) {
-    return { error, isRefused };
-  }
-}
-
-/** @returns how old what is known may be for another try; undefined when that would not help */
-function worthALook({ error, isRefused }: Failure, looks: number): number | undefined {
-  const staleMs = error instanceof SigildError ? STALE_AFTER_MS[error.reason] : undefined;
-  if (staleMs === undefined) return undefined;
-  // What the token refuses has changed since the key was read, however short ago that was.
-  if (isRefused) return looks < MAX_LOOKS ? 0 : undefined;
-  return looks === 0 ? staleMs : undefined;
 }
