@@ -14,6 +14,7 @@ import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
+import { StreamService } from './service/stream-service.ts';
 import { Turns } from './service/turns.ts';
 import { HostedToken } from './token-host/hosted-token.ts';
 import type { HostedTokenOptions } from './token-host/hosted-token-options.ts';
@@ -134,6 +135,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
   };
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
+    streams: new StreamService(shared),
     keys: new KeyService(shared),
     lifecycle: new KeyLifecycle(shared),
     health,

@@ -5,9 +5,10 @@ import type { KeyState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
-import type { NewKey, SignedData, Token } from '../service/ports.ts';
+import type { NewKey, SignedData, Token, TokenStream } from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
 import { KeyChanges } from './key-changes.ts';
+import { MacStreams } from './mac-streams.ts';
 import type { TokenSession } from './token-session.ts';
 
 /**
@@ -17,12 +18,15 @@ import type { TokenSession } from './token-session.ts';
 export class InProcessToken implements Token {
   readonly #session: TokenSession;
   readonly #changes: KeyChanges;
+  readonly #streams: MacStreams;
   readonly #warmth: Warmth;
+  #nextStream = 0;
 
   /** @param warmth what was decided for the session */
   constructor(session: TokenSession, warmth: Warmth) {
     this.#session = session;
     this.#changes = new KeyChanges(session);
+    this.#streams = new MacStreams(session);
     this.#warmth = warmth;
   }
 
@@ -52,6 +56,7 @@ export class InProcessToken implements Token {
   async setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
     this.#changes.setVersionState(version, state);
+    this.#streams.recheck(version);
     const key = this.#session.findKey(version.key);
     if (key) return key;
     throw new SigildError('KEY_NOT_FOUND', `key ${version.key} is no longer on the token`);
@@ -76,6 +81,25 @@ export class InProcessToken implements Token {
     return this.#session.verify(versions, signed).result.map((index) => versions[index]);
   }
 
+  async signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    signal.throwIfAborted();
+    const id = this.#nextStream++;
+    this.#streams.open(id, 'sign', [version]);
+    return this.#stream(id, signal, () => this.#streams.finishSign(id));
+  }
+
+  async verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    signal.throwIfAborted();
+    const id = this.#nextStream++;
+    this.#streams.open(id, 'verify', versions);
+    const finish = () => versions[this.#streams.finishVerify(id, bufferOf(mac))];
+    return this.#stream(id, signal, finish);
+  }
+
   async info(signal: Cancellation): Promise<TokenInfo> {
     signal.throwIfAborted();
     return { ...this.#session.describe(), hosts: [{ sessions: 1, warmth: this.#warmth }] };
@@ -84,6 +108,20 @@ export class InProcessToken implements Token {
   async probe(signal: Cancellation): Promise<void> {
     signal.throwIfAborted();
     this.#session.probe();
+  }
+
+  #stream<Result>(id: number, signal: Cancellation, finish: () => Result): TokenStream<Result> {
+    return {
+      update: async (piece) => {
+        signal.throwIfAborted();
+        this.#streams.update(id, bufferOf(piece));
+      },
+      finish: async () => {
+        signal.throwIfAborted();
+        return finish();
+      },
+      abandon: () => this.#streams.abandon(id),
+    };
   }
 
   #creation({ name, id: bytes }: NewKey): Creation {

@@ -44,10 +44,17 @@ export function setUsage(
   );
 }
 
-function hasUsage(session: Session, handle: Handle, { sign, verify }: KeyUsage): boolean {
+/** What the token lets a key do now. @throws {CryptokiError} */
+export function readUsage(session: Session, handle: Handle): KeyUsage {
   const types = [pkcs11js.CKA_SIGN, pkcs11js.CKA_VERIFY];
   const attributes = new AttributeReader().read(session, handle, types);
-  return (
-    attributes.flag(pkcs11js.CKA_SIGN) === sign && attributes.flag(pkcs11js.CKA_VERIFY) === verify
-  );
+  return {
+    sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
+    verify: attributes.flag(pkcs11js.CKA_VERIFY) ?? false,
+  };
+}
+
+function hasUsage(session: Session, handle: Handle, { sign, verify }: KeyUsage): boolean {
+  const usage = readUsage(session, handle);
+  return usage.sign === sign && usage.verify === verify;
 }

@@ -70,17 +70,17 @@ export class TokenSession {
    * @throws {SigildError}
    */
   once<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects)));
+    return this.answer(what, () => this.#once((session) => operate(session, this.#objects)));
   }
 
   /** As {@link once}, for what may be done twice. @throws {SigildError} */
   repeatable<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#repeatable((session) => operate(session, this.#objects)));
+    return this.answer(what, () => this.#repeatable((session) => operate(session, this.#objects)));
   }
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
   open(): void {
-    this.#answer('opening a session', () => this.#once(() => undefined));
+    this.answer('opening a session', () => this.#once(() => undefined));
   }
 
   /** @throws {SigildError} as Token.findKey */
@@ -103,7 +103,7 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.sign */
   sign(ref: VersionRef, batch: readonly Buffer[]): Proven<Buffer[]> {
-    return this.#withKeys('signing', [ref], (session, load) => {
+    return this.withKeys('signing', [ref], (session, load) => {
       const key = this.#keys.signingKey(session, ref, load(ref), batch.length);
       return batch.map((data) => signMac(session, key, data));
     });
@@ -114,7 +114,7 @@ export class TokenSession {
    * @throws {SigildError} as Token.verify
    */
   verify(refs: readonly VersionRef[], batch: readonly SignedBytes[]): Proven<number[]> {
-    return this.#withKeys('verifying', refs, (session, load) =>
+    return this.withKeys('verifying', refs, (session, load) =>
       batch.map((signed) =>
         refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed)),
       ),
@@ -136,7 +136,7 @@ export class TokenSession {
   describe(): TokenFacts {
     const read = () => readTokenFacts(this.#slot, (work) => this.#once(work));
     try {
-      return this.#answer('looking at the token', read);
+      return this.answer('looking at the token', read);
     } finally {
       this.close();
     }
@@ -159,7 +159,7 @@ export class TokenSession {
   }
 
   #search(what: string, find: (session: Session) => readonly KeyObject[]): KeyVersion[] {
-    return this.#answer(what, () => {
+    return this.answer(what, () => {
       const found = this.#repeatable(find);
       this.#locations.take(found);
       if (found.length === 0) this.probe();
@@ -167,7 +167,7 @@ export class TokenSession {
     });
   }
 
-  #withKeys<Result>(
+  withKeys<Result>(
     action: string,
     refs: readonly VersionRef[],
     operate: (session: Session, load: (ref: VersionRef) => DirectoryEntry) => Result,
@@ -183,7 +183,7 @@ export class TokenSession {
         throw error;
       }
     };
-    return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
+    return this.answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */
@@ -212,7 +212,7 @@ export class TokenSession {
   }
 
   /** Does work for a caller, who is told of its failure in his own words. */
-  #answer<Result>(what: string, work: () => Result): Result {
+  answer<Result>(what: string, work: () => Result): Result {
     try {
       return work();
     } catch (error) {

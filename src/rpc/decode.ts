@@ -138,11 +138,13 @@ function decodePageSize(pageSize: number): number {
   return pageSize === 0 ? DEFAULT_PAGE_SIZE : pageSize;
 }
 
-function decodeKeyName(name: string | undefined): string {
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeKeyName(name: string | undefined): string {
   return parseKeyName(name ?? '', 'key');
 }
 
-function decodeVersion(version: number | undefined): number | undefined {
+/** @throws {SigildError} FIELD_INVALID */
+export function decodeVersion(version: number | undefined): number | undefined {
   if (version === undefined || (version >= 1 && version <= MAX_VERSION)) return version;
   throw fieldInvalid('version', `must be 1 to ${MAX_VERSION}, or absent`);
 }
@@ -167,7 +169,7 @@ function decodeRequestId(requestId: string | undefined): string | undefined {
 
 // A field that a client misspelt is absent here: were that the same as empty, the empty message
 // would be signed in place of the client's.
-function required(reason: ErrorReason, field: string, value: Buffer | undefined): Buffer {
+export function required(reason: ErrorReason, field: string, value: Buffer | undefined): Buffer {
   if (value !== undefined) return value;
   throw missing(reason, field, 'is required; set it, to no bytes if that is what you mean');
 }

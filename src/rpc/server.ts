@@ -4,6 +4,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
 import type { SigningService } from '../service/signing-service.ts';
+import type { StreamService } from '../service/stream-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
 import { MAX_BATCH_BYTES } from './decode.ts';
@@ -11,6 +12,7 @@ import { signingServiceDefinition } from './field-limit.ts';
 import type { Health } from './health.ts';
 import { keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
+import { type MessageStreamLimits, MessageStreams } from './message-streams.ts';
 import { Pipelines } from './pipeline.ts';
 import { v1 } from './proto.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
@@ -19,13 +21,15 @@ import { signingHandlers } from './signing-handlers.ts';
 
 export interface RpcServerOptions {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
+  readonly streams: Pick<StreamService, 'sign' | 'verify'>;
   readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
   readonly health: Health;
-  readonly limits: AdmissionLimits & {
-    /** The most data of one message; the services refuse more. */
-    readonly maxDataBytes: number;
-  };
+  readonly limits: AdmissionLimits &
+    MessageStreamLimits & {
+      /** The most data of one message; the services refuse more. */
+      readonly maxDataBytes: number;
+    };
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
   readonly observer: RequestObserver;
@@ -73,6 +77,9 @@ const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** For what clients sent before a drain to arrive: the GOAWAY refuses what comes after it. */
 const ARRIVAL_MS = 100;
 
+/** For streams that the limit of a drain has ended to hear of it. */
+const FAREWELL_MS = 200;
+
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { health, limits, observer, defaultDeadlineMs } = options;
   const connections = new Connections();
@@ -91,9 +98,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
   const pipelines = new Pipelines(options.signing, environment);
+  const messageStreams = new MessageStreams(environment, limits);
   server.addService(
     signingServiceDefinition,
-    signingHandlers(options.signing, environment, pipelines),
+    signingHandlers(options, environment, pipelines, messageStreams),
   );
   server.addService(
     v1.KeyService.service,
@@ -129,6 +137,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     health.endWatches();
     pipelines.end();
     await connections.empty(Math.max(0, cutAtMs - performance.now()));
+    if (messageStreams.shutDown()) await connections.empty(FAREWELL_MS);
     // forceShutdown of grpc-js 1.14 knows no connection when channelz is off.
     for (const listener of listeners) listener.destroyConnections();
   };

@@ -4,10 +4,11 @@ import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
-import type { NewKey, SignedData, Token } from '../service/ports.ts';
+import type { NewKey, SignedData, Token, TokenStream } from '../service/ports.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
+import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
 import {
   decodeFingerprints,
@@ -46,6 +47,7 @@ export class HostedToken implements Token {
   readonly #writer: Writer;
   readonly #changes: TokenChanges;
   readonly #fingerprints = new FingerprintRegister();
+  readonly #streams: HostedStreams;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -74,6 +76,11 @@ export class HostedToken implements Token {
       findKey: (name, signal) => this.findKey(name, signal),
       callTimeoutMs: options.callTimeoutMs,
       scanLimitMs: this.#scanLimitMs(),
+    });
+    this.#streams = new HostedStreams({
+      dispatcher: this.#dispatcher,
+      fingerprints: this.#fingerprints,
+      callTimeoutMs: options.callTimeoutMs,
     });
   }
 
@@ -138,6 +145,23 @@ export class HostedToken implements Token {
     const frame = encodeVerify(versions, batch);
     const answer = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
     return decodeIndexes(decodeResult(answer)).map((index) => versions[index]);
+  }
+
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    const resultBytes = ALGORITHMS[version.algorithm].macBytes;
+    const decode = (result: Buffer) => result;
+    const plan = { operation: 'sign', versions: [version], resultBytes, decode } as const;
+    return this.#streams.open(plan, signal);
+  }
+
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    const decode = (result: Buffer) => versions[decodeIndexes(result)[0] ?? -1];
+    const plan = { operation: 'verify', versions, mac, resultBytes: 2, decode } as const;
+    return this.#streams.open(plan, signal);
   }
 
   /**

@@ -12,6 +12,12 @@ export interface LaneHost {
   kill(): void;
 }
 
+/** A lane, and the host that it is of. */
+export interface Place<AnyHost extends LaneHost> {
+  readonly host: AnyHost;
+  readonly lane: Lane;
+}
+
 export interface LanePoolEvents<AnyHost> {
   /** A lane has room for more calls. */
   readonly onRoom: () => void;

@@ -115,7 +115,7 @@ export class Lane {
     if (!call) throw new Error(`answer ${number} to no call`);
     if (code === OUTCOME.done) {
       call.succeed(payload);
-      this.#events?.onWorked(workedUs / 1_000, call.macs);
+      if (call.tellsPace) this.#events?.onWorked(workedUs / 1_000, call.macs);
     } else {
       call.fail(decodeFailure(payload));
     }

@@ -17,6 +17,10 @@ export const OPERATION = {
   setVersionState: 9,
   forgetVersion: 10,
   describe: 11,
+  openStream: 40,
+  updateStream: 41,
+  finishStream: 42,
+  abandonStream: 43,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */

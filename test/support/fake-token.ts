@@ -14,7 +14,7 @@ import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts
 import type { TokenInfo } from '../../src/domain/token-info.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
-import type { NewKey, SignedData, Token } from '../../src/service/ports.ts';
+import type { NewKey, SignedData, Token, TokenStream } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
 
 interface StoredKey {
@@ -51,6 +51,8 @@ export class FakeToken implements Token {
     setVersionState: 0,
     sign: 0,
     verify: 0,
+    signStream: 0,
+    verifyStream: 0,
     info: 0,
     probe: 0,
   };
@@ -60,6 +62,9 @@ export class FakeToken implements Token {
   latencyMs = 0;
   /** How many calls may wait while the token is held. */
   maxWaiting = Number.POSITIVE_INFINITY;
+  /** How many streams may be open, and how many are. */
+  maxStreams = Number.POSITIVE_INFINITY;
+  openStreams = 0;
   /** How many versions there is room for. */
   capacity = Number.POSITIVE_INFINITY;
   readonly unsupported = new Set<Algorithm>();
@@ -201,6 +206,30 @@ export class FakeToken implements Token {
     );
   }
 
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    return this.#run('signStream', signal, () => {
+      this.#usable(version, maySign);
+      return this.#stream(signal, (data) => macOf(this.#usable(version, maySign), data));
+    });
+  }
+
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    return this.#run('verifyStream', signal, () => {
+      for (const version of versions) this.#usable(version, mayVerify);
+      return this.#stream(signal, (data) => {
+        const left = versions.filter((version) => this.#mayUse(version, mayVerify));
+        if (left.length === 0) throw failure('KEY_STATE_FORBIDS', 'no version may verify now');
+        return left.find((version) =>
+          timingSafeEqual(macOf(this.#usable(version, mayVerify), data), mac),
+        );
+      });
+    });
+  }
+
   info(signal: Cancellation): Promise<TokenInfo> {
     return this.#run('info', signal, () => ({
       ...FACTS,
@@ -227,6 +256,36 @@ export class FakeToken implements Token {
     return work();
   }
 
+  /** @param end makes the result of all pieces together */
+  #stream<Result>(signal: Cancellation, end: (data: Buffer) => Result): TokenStream<Result> {
+    if (this.openStreams >= this.maxStreams) throw failure('POOL_SATURATED', 'no more sessions');
+    this.openStreams += 1;
+    const pieces: Buffer[] = [];
+    let isOpen = true;
+    const abandon = () => {
+      if (isOpen) this.openStreams -= 1;
+      isOpen = false;
+    };
+    const step = async () => {
+      signal.throwIfAborted();
+      await this.#session(signal);
+      this.#assertOpen();
+    };
+    return {
+      update: async (piece) => {
+        pieces.push(Buffer.from(piece));
+        await step();
+      },
+      finish: async () => {
+        await step();
+        const result = end(Buffer.concat(pieces));
+        abandon();
+        return result;
+      },
+      abandon,
+    };
+  }
+
   async #session(signal: Cancellation): Promise<void> {
     if (this.#released !== undefined) {
       if (this.#waiting >= this.maxWaiting) throw failure('POOL_SATURATED', 'too many calls wait');
@@ -247,6 +306,11 @@ export class FakeToken implements Token {
   #assertSupported(algorithm: Algorithm): void {
     if (!this.unsupported.has(algorithm)) return;
     throw failure('ALGORITHM_UNSUPPORTED', `the token lacks ${algorithm}`);
+  }
+
+  #mayUse(version: KeyVersion, mayUse: (state: KeyState) => boolean): boolean {
+    const stored = this.#stored.get(versionName(version));
+    return stored !== undefined && mayUse(stored.version.state);
   }
 
   #usable(version: KeyVersion, mayUse: (state: KeyState) => boolean): StoredKey {

@@ -14,6 +14,7 @@ import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
+import { StreamService } from '../../src/service/stream-service.ts';
 import { Turns } from '../../src/service/turns.ts';
 import { connectClient, type TestClient } from './client.ts';
 import { FakeToken } from './fake-token.ts';
@@ -62,6 +63,10 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
       maxInFlight: 1_000,
       maxInFlightPerClient: 500,
       maxStreamsPerClient: 64,
+      maxSigningStreams: 128,
+      maxSigningStreamsPerClient: 64,
+      signingStreamIdleMs: 10_000,
+      signingStreamLimitMs: 60_000,
       ...options.limits,
     },
     defaultDeadlineMs: options.defaultDeadlineMs ?? 10_000,
@@ -99,6 +104,7 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
   const shared = { token, catalog, policy, enabledAlgorithms, turns: new Turns() };
   return {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
+    streams: new StreamService(shared),
     keys: new KeyService(shared),
     lifecycle: new KeyLifecycle(shared),
   };
