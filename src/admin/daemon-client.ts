@@ -1,9 +1,11 @@
 import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { contentOf, type DataSource, sendStream } from '../client/send-stream.ts';
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { KeyState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
+import type { CommandFailure } from './command-failure.ts';
 import { credentialsFor, parseAddress } from './daemon-address.ts';
-import { daemonFailure } from './daemon-failure.ts';
+import { daemonFailure, stalled } from './daemon-failure.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { type KeyDocument, keyDocument } from './key-documents.ts';
 import { type ServedTokenDocument, servedTokenDocument } from './served-token-documents.ts';
@@ -131,8 +133,33 @@ export class DaemonClient {
     return verificationDocument(item.key, await this.#call(SIGNING.Verify, present(item)));
   }
 
+  /** As {@link sign}, of data that are not read as a whole. */
+  async signStream(reference: KeyReference, source: DataSource): Promise<SignatureDocument> {
+    const contents = contentOf(present(reference), source);
+    return signatureDocument(reference.key, await this.#send(SIGNING.SignStream, contents));
+  }
+
+  /** As {@link verify}, of data that are not read as a whole. */
+  async verifyStream(
+    item: KeyReference & { readonly signature: Buffer },
+    source: DataSource,
+  ): Promise<VerificationDocument> {
+    const contents = contentOf(present(item), source);
+    return verificationDocument(item.key, await this.#send(SIGNING.VerifyStream, contents));
+  }
+
   close(): void {
     this.#client.close();
+  }
+
+  #send<Message, Response>(
+    method: UnaryMethod<Message, Response>,
+    contents: AsyncIterable<Message>,
+  ): Promise<Response> {
+    return sendStream(this.#client, method, contents, {
+      failureOf: (error) => this.#failureOf(error),
+      stall: { limitMs: this.#timeoutMs, failure: () => stalled(this.#address) },
+    });
   }
 
   #call<Request, Response>(
@@ -141,7 +168,7 @@ export class DaemonClient {
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const answered = (error: ServiceError | null, response?: Response) => {
-        if (error) reject(daemonFailure(error, this.#address, this.#client.getChannel()));
+        if (error) reject(this.#failureOf(error));
         else resolve(response as Response);
       };
       this.#client.makeUnaryRequest(
@@ -154,6 +181,10 @@ export class DaemonClient {
         answered,
       );
     });
+  }
+
+  #failureOf(error: ServiceError): CommandFailure {
+    return daemonFailure(error, this.#address, this.#client.getChannel());
   }
 }
 
