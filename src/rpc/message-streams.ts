@@ -1,4 +1,10 @@
-import type { handleClientStreamingCall, ServerReadableStream, sendUnaryData } from '@grpc/grpc-js';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  type handleClientStreamingCall,
+  Metadata,
+  type ServerReadableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
 import { SigildError } from '../domain/errors.ts';
 import type { RequestContext } from '../service/caller.ts';
 import { untilAborted } from '../service/deadline.ts';
@@ -103,13 +109,29 @@ export class MessageStreams {
       next: async () => {
         const timer = setTimeout(() => source.abort(idle(idleMs)), idleMs);
         try {
-          return await untilAborted(messages.next(), source);
+          const next = await untilAborted(messages.next(), source);
+          if (next.done) await assertWhole(call, source);
+          return next;
         } finally {
           clearTimeout(timer);
         }
       },
     };
   }
+}
+
+/**
+ * A stream that its client cancels ends for grpc-js 1.14 as one that is whole does; that it was
+ * cancelled it finds when something is sent. Half a message must not be signed, so the headers of the
+ * answer go out before there is one.
+ */
+async function assertWhole(
+  call: ServerReadableStream<unknown, unknown>,
+  source: CancellationSource,
+): Promise<void> {
+  call.sendMetadata(new Metadata());
+  await nextTurn();
+  source.throwIfAborted();
 }
 
 /** Lets go of what the client sends after its answer, some of which has been read already. */
