@@ -7,7 +7,9 @@ import { CryptokiError } from './ck-rv.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import { readUsage } from './key-usage.ts';
 import { MacOperation } from './mac-operation.ts';
+import { pause } from './pause.ts';
 import type { Session } from './session.ts';
+import { TokenLost } from './token-lost.ts';
 import type { TokenSession } from './token-session.ts';
 
 /** A version that makes or checks a message's MAC. */
@@ -31,6 +33,9 @@ const PURPOSES = {
 } as const satisfies Record<string, Purpose>;
 
 type PurposeName = keyof typeof PURPOSES;
+
+/** How long a key that is being changed gets to show itself again. */
+const HIDDEN_MS = 20;
 
 /** Finds a key, ready for use. */
 type Load = (ref: VersionRef) => DirectoryEntry;
@@ -114,13 +119,20 @@ export class MacStreams {
     if (stream) close(stream);
   }
 
-  /** Ends the work of a version that its new state, or the token, does not allow any more. */
+  /**
+   * Ends the work of a version that its new state does not allow any more.
+   *
+   * @throws {TokenLost}
+   */
   recheck(ref: VersionRef): void {
     const name = versionName(ref);
     for (const stream of this.#open.values()) {
       const concerned = stream.workers.filter((worker) => versionName(worker.ref) === name);
-      for (const worker of concerned) {
-        if (!isCertainlyAllowed(stream, worker)) dismiss(stream, worker);
+      try {
+        this.#work(stream, () => this.#dismissForbidden(stream, concerned));
+      } catch (error) {
+        // The stream's next step says so.
+        if (error instanceof TokenLost || !(error instanceof SigildError)) throw error;
       }
     }
   }
@@ -139,9 +151,7 @@ export class MacStreams {
     const stream = this.#get(id);
     try {
       return this.#work(stream, () => {
-        for (const worker of stream.workers) {
-          if (!this.#isAllowed(stream, worker)) dismiss(stream, worker);
-        }
+        this.#dismissForbidden(stream, stream.workers);
         assertAlive(stream);
         return end(stream.workers);
       });
@@ -162,16 +172,8 @@ export class MacStreams {
     }
   }
 
-  /** Whether the token lets a version go on. @throws {CryptokiError} @throws {TokenLost} */
-  #isAllowed(stream: MacStream, worker: Worker): boolean {
-    try {
-      return isAllowed(stream, worker);
-    } catch (error) {
-      if (!(error instanceof CryptokiError) || error.verdict.next !== 'find-again') throw error;
-      // A token that is gone answers as one from which the key alone is gone.
-      this.#session.probe();
-      return false;
-    }
+  #dismissForbidden(stream: MacStream, workers: readonly Worker[]): void {
+    for (const worker of workers) if (!readAllowed(stream, worker)) dismiss(stream, worker);
   }
 }
 
@@ -197,18 +199,16 @@ function startAll(
   }
 }
 
-/** @throws {CryptokiError} */
-function isAllowed({ allows }: MacStream, { handle, operation }: Worker): boolean {
-  return allows(stateOf(readUsage(operation.session, handle)));
-}
-
-/** Where the token does not answer, the answer is no. */
-function isCertainlyAllowed(stream: MacStream, worker: Worker): boolean {
+/** Whether the token lets a version go on. @throws {CryptokiError} */
+function readAllowed({ allows }: MacStream, { handle, operation }: Worker): boolean {
+  const read = () => allows(stateOf(readUsage(operation.session, handle)));
   try {
-    return isAllowed(stream, worker);
+    return read();
   } catch (error) {
-    if (error instanceof CryptokiError) return false;
-    throw error;
+    if (!(error instanceof CryptokiError) || error.verdict.next !== 'find-again') throw error;
+    // SoftHSM 2.6 hides a key for a moment while another process changes it.
+    pause(HIDDEN_MS);
+    return read();
   }
 }
 

@@ -121,9 +121,9 @@ export class MessageStreams {
 }
 
 /**
- * A stream that its client cancels ends for grpc-js 1.14 as one that is whole does; that it was
- * cancelled it finds when something is sent. Half a message must not be signed, so the headers of the
- * answer go out before there is one.
+ * A stream that was reset may end, for grpc-js 1.14, as one that is whole, and be cancelled a moment
+ * later; it looks whether it was when something is sent. Half a message must not be signed, so the
+ * headers of the answer go out before there is one.
  */
 async function assertWhole(
   call: ServerReadableStream<unknown, unknown>,

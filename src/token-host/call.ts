@@ -14,8 +14,8 @@ export interface CallOptions {
   readonly repeatable: boolean;
   /** How many MACs it asks for; 0 when it does something else, which takes nobody knows how long. */
   readonly macs: number;
-  /** Whether its time says how long a MAC takes; it does unless this is false. */
-  readonly tellsPace?: boolean;
+  /** A step of a message that comes in pieces: short, and no measure of how long a MAC takes. */
+  readonly isStep?: boolean;
   /** The longest it may take inside the module; after that its host counts as hung. */
   readonly limitMs: number;
   readonly signal: Cancellation;
@@ -33,7 +33,7 @@ const MAX_ATTEMPTS = 2;
 export class Call {
   readonly frame: Buffer;
   readonly macs: number;
-  readonly tellsPace: boolean;
+  readonly isStep: boolean;
   readonly limitMs: number;
   /** Settles with the answer's payload, or rejects with a SigildError. */
   readonly answer: Promise<Buffer>;
@@ -47,10 +47,10 @@ export class Call {
   readonly #leave = () => this.fail(this.#signal.reason);
 
   constructor(frame: Buffer, options: CallOptions) {
-    const { repeatable, macs, tellsPace = true, limitMs, signal, check } = options;
+    const { repeatable, macs, isStep = false, limitMs, signal, check } = options;
     this.frame = frame;
     this.macs = macs;
-    this.tellsPace = tellsPace;
+    this.isStep = isStep;
     this.limitMs = limitMs;
     this.#check = check;
     this.#repeatable = repeatable;

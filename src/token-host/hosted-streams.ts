@@ -186,7 +186,7 @@ class HostedStream<Result> implements TokenStream<Result> {
     signal: Cancellation = this.#options.signal,
   ): Promise<Buffer> {
     const { dispatcher, place, callTimeoutMs: limitMs } = this.#options;
-    const options = { repeatable: false, macs: 1, tellsPace: false, limitMs, signal };
+    const options = { repeatable: false, macs: 1, isStep: true, limitMs, signal };
     return dispatcher.submitOn(place, frame, { ...options, ...(check && { check }) });
   }
 }

@@ -18,6 +18,7 @@ export class Lane {
   readonly #reader = new FrameReader();
   readonly #inFlight: Call[] = [];
   #macsInFlight = 0;
+  #stepsInFlight = 0;
   #nextNumber = 0;
   #oldestNumber = 0;
   #progressAtMs = 0;
@@ -43,6 +44,11 @@ export class Lane {
     return this.#macsInFlight;
   }
 
+  /** Whether all that it has are steps of messages that come in pieces. */
+  get hasOnlySteps(): boolean {
+    return this.#stepsInFlight === this.#inFlight.length;
+  }
+
   /** How long ago it began to work, or answered a call. */
   sinceProgressMs(nowMs: number): number {
     return nowMs - this.#progressAtMs;
@@ -57,6 +63,7 @@ export class Lane {
       this.#nextNumber = (this.#nextNumber + 1) >>> 0;
       this.#inFlight.push(call);
       this.#macsInFlight += call.macs;
+      if (call.isStep) this.#stepsInFlight += 1;
     }
     const [first] = batch;
     if (first && batch.length === 1) this.#pipe.write(first.frame);
@@ -80,6 +87,7 @@ export class Lane {
   abandon(): Call[] {
     this.#events = undefined;
     this.#macsInFlight = 0;
+    this.#stepsInFlight = 0;
     return this.#inFlight.splice(0);
   }
 
@@ -115,12 +123,13 @@ export class Lane {
     if (!call) throw new Error(`answer ${number} to no call`);
     if (code === OUTCOME.done) {
       call.succeed(payload);
-      if (call.tellsPace) this.#events?.onWorked(workedUs / 1_000, call.macs);
+      if (!call.isStep) this.#events?.onWorked(workedUs / 1_000, call.macs);
     } else {
       call.fail(decodeFailure(payload));
     }
     this.#inFlight.shift();
     this.#macsInFlight -= call.macs;
+    if (call.isStep) this.#stepsInFlight -= 1;
     this.#oldestNumber = (this.#oldestNumber + 1) >>> 0;
   }
 }

@@ -6,8 +6,13 @@ const FRAME = { data: 0, headers: 1, reset: 3, settings: 4 } as const;
 
 const END_HEADERS = 4;
 const CANCEL = 8;
+const MAX_FRAME_BYTES = 16_384;
 
-/** What opens a connection and, as its first stream, a gRPC request that goes on. */
+/**
+ * What opens a connection and, as its first stream, a gRPC request that goes on.
+ *
+ * @param body less than 65,536 bytes, which need no leave of the server
+ */
 export function requestFrames(path: string, body: Buffer): Buffer {
   const headers = {
     ':method': 'POST',
@@ -21,8 +26,15 @@ export function requestFrames(path: string, body: Buffer): Buffer {
     Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
     frame(FRAME.settings, 0, 0, Buffer.alloc(0)),
     frame(FRAME.headers, END_HEADERS, 1, Buffer.concat(Object.entries(headers).map(literal))),
-    frame(FRAME.data, 0, 1, body),
+    ...chunksOf(body).map((chunk) => frame(FRAME.data, 0, 1, chunk)),
   ]);
+}
+
+function chunksOf(body: Buffer): Buffer[] {
+  const count = Math.ceil(body.byteLength / MAX_FRAME_BYTES);
+  return Array.from({ length: count }, (_, index) =>
+    body.subarray(index * MAX_FRAME_BYTES, (index + 1) * MAX_FRAME_BYTES),
+  );
 }
 
 /** Resets that stream. */
