@@ -14,7 +14,7 @@ export interface CallOptions {
   readonly repeatable: boolean;
   /** How many MACs it asks for; 0 when it does something else, which takes nobody knows how long. */
   readonly macs: number;
-  /** A step of a message that comes in pieces: short, and no measure of how long a MAC takes. */
+  /** Whether it is a step of a message that comes in pieces, which asks for no MAC but is short. */
   readonly isStep?: boolean;
   /** The longest it may take inside the module; after that its host counts as hung. */
   readonly limitMs: number;

@@ -179,14 +179,13 @@ class HostedStream<Result> implements TokenStream<Result> {
     this.#options.onEnd();
   }
 
-  /** It counts as one MAC: what waits may be given to its lane meanwhile. */
   #submit(
     frame: Buffer,
     check?: CallOptions['check'],
     signal: Cancellation = this.#options.signal,
   ): Promise<Buffer> {
     const { dispatcher, place, callTimeoutMs: limitMs } = this.#options;
-    const options = { repeatable: false, macs: 1, isStep: true, limitMs, signal };
+    const options = { repeatable: false, macs: 0, isStep: true, limitMs, signal };
     return dispatcher.submitOn(place, frame, { ...options, ...(check && { check }) });
   }
 }

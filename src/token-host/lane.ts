@@ -39,9 +39,13 @@ export class Lane {
     return this.#inFlight.length === 0;
   }
 
-  /** How many MACs it has been asked for and not answered yet. */
+  /**
+   * How many MACs it has been asked for and not answered yet; a step counts as one. None while it does
+   * nobody knows what: steps that wait for that make it no lane that others should wait for.
+   */
   get macsInFlight(): number {
-    return this.#macsInFlight;
+    const doesSomethingElse = this.#macsInFlight === 0 && !this.hasOnlySteps;
+    return doesSomethingElse ? 0 : this.#macsInFlight + this.#stepsInFlight;
   }
 
   /** Whether all that it has are steps of messages that come in pieces. */
@@ -123,7 +127,7 @@ export class Lane {
     if (!call) throw new Error(`answer ${number} to no call`);
     if (code === OUTCOME.done) {
       call.succeed(payload);
-      if (!call.isStep) this.#events?.onWorked(workedUs / 1_000, call.macs);
+      this.#events?.onWorked(workedUs / 1_000, call.macs);
     } else {
       call.fail(decodeFailure(payload));
     }
