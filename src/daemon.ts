@@ -22,6 +22,7 @@ import { LeftoverRecords } from './service/leftover-records.ts';
 import { PublicKeyService } from './service/public-key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
+import { StreamService } from './service/stream-service.ts';
 import { Turns } from './service/turns.ts';
 import { HostedToken } from './token-host/hosted-token.ts';
 import type { HostedTokenOptions } from './token-host/hosted-token-options.ts';
@@ -176,6 +177,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
   const lifecycle = new KeyLifecycle(shared);
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
+    streams: new StreamService(shared),
     keys: new KeyService(shared),
     lifecycle,
     settings: new KeySettingsService(shared),

@@ -1,11 +1,14 @@
 import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { importSecret, type WrappedSecret } from '../client/secret-import.ts';
+import { contentOf, type DataSource, sendStream } from '../client/send-stream.ts';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { secondsAndNanos } from '../domain/duration.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
+import type { CommandFailure } from './command-failure.ts';
 import { credentialsFor, parseAddress } from './daemon-address.ts';
-import { daemonFailure } from './daemon-failure.ts';
+import { CHANNEL_OPTIONS } from './daemon-channel.ts';
+import { daemonFailure, stalled } from './daemon-failure.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { type KeyDocument, keyDocument } from './key-documents.ts';
 import { jsonObject, type PublicKeyDocument, publicKeyDocument } from './public-key-documents.ts';
@@ -22,33 +25,6 @@ const { service: SIGNING } = v1.SigningService;
 
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
-
-/**
- * Every call of sigild.v1 is safe to repeat, what makes keys by its request id: one that a
- * broken connection or a lost token ended was made twice more at most, within its deadline.
- */
-const SERVICE_CONFIG = {
-  methodConfig: [
-    {
-      name: [{ service: 'sigild.v1.KeyService' }, { service: 'sigild.v1.SigningService' }],
-      retryPolicy: {
-        maxAttempts: 3,
-        initialBackoff: '0.1s',
-        maxBackoff: '1s',
-        backoffMultiplier: 3,
-        retryableStatusCodes: ['UNAVAILABLE'],
-      },
-    },
-  ],
-};
-
-const CHANNEL_OPTIONS = {
-  'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
-  // A name server has no say in how calls are made, and a proxy none in what the daemon is told.
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.enable_http_proxy': 0,
-  'grpc.enable_channelz': 0,
-};
 
 /** What the generated definition of an rpc says. */
 interface UnaryMethod<Request, Response> {
@@ -198,8 +174,33 @@ export class DaemonClient {
     return verificationDocument(item.key, await this.#call(SIGNING.Verify, present(item)));
   }
 
+  /** As {@link sign}, of data that are not read as a whole. */
+  async signStream(reference: KeyReference, source: DataSource): Promise<SignatureDocument> {
+    const contents = contentOf(present(reference), source);
+    return signatureDocument(reference.key, await this.#send(SIGNING.SignStream, contents));
+  }
+
+  /** As {@link verify}, of data that are not read as a whole. */
+  async verifyStream(
+    item: KeyReference & { readonly signature: Buffer },
+    source: DataSource,
+  ): Promise<VerificationDocument> {
+    const contents = contentOf(present(item), source);
+    return verificationDocument(item.key, await this.#send(SIGNING.VerifyStream, contents));
+  }
+
   close(): void {
     this.#client.close();
+  }
+
+  #send<Message, Response>(
+    method: UnaryMethod<Message, Response>,
+    contents: AsyncIterable<Message>,
+  ): Promise<Response> {
+    return sendStream(this.#client, method, contents, {
+      failureOf: (error) => this.#failureOf(error),
+      stall: { limitMs: this.#timeoutMs, failure: () => stalled(this.#address) },
+    });
   }
 
   #call<Request, Response>(
@@ -208,7 +209,7 @@ export class DaemonClient {
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const answered = (error: ServiceError | null, response?: Response) => {
-        if (error) reject(daemonFailure(error, this.#address, this.#client.getChannel()));
+        if (error) reject(this.#failureOf(error));
         else resolve(response as Response);
       };
       this.#client.makeUnaryRequest(
@@ -221,6 +222,10 @@ export class DaemonClient {
         answered,
       );
     });
+  }
+
+  #failureOf(error: ServiceError): CommandFailure {
+    return daemonFailure(error, this.#address, this.#client.getChannel());
   }
 }
 

@@ -11,23 +11,24 @@ import { SigildError } from './sigild-error.ts';
 import { type SigningCall, SigningCalls, type Target } from './signing-calls.ts';
 import { SigningKey } from './signing-key.ts';
 import type { SigningResult } from './signing-results.ts';
+import { SigningStreams } from './signing-streams.ts';
 import { UnaryCalls } from './unary-calls.ts';
 
 export type { CallOptions } from './call-options.ts';
 export type { TlsOptions } from './channel.ts';
+export type { Key, KeyVersion } from './key-decoding.ts';
 export type {
   CreateKeyOptions,
   ImportKeyOptions,
-  Key,
   Keys,
-  KeyVersion,
   RotateKeyOptions,
 } from './keys.ts';
 export type { Jwk, Jwks, PublicKey, PublicKeyOptions } from './public-keys.ts';
+export type { DataSource } from './send-stream.ts';
 export type { Reason } from './sigild-error.ts';
 // biome-ignore lint/performance/noBarrelFile: the package's one entry point exports its error too
 export { SigildError } from './sigild-error.ts';
-export type { Digest, SigningKey, SigningOptions } from './signing-key.ts';
+export type { Digest, SigningKey, SigningOptions, StreamingOptions } from './signing-key.ts';
 export type { Signature, Verification } from './signing-results.ts';
 
 export interface ConnectOptions {
@@ -67,7 +68,7 @@ export function connect(options: ConnectOptions): Client {
  * A daemon's API.
  *
  * Signing and verifying calls that are made together travel together. Calls that are safe to repeat,
- * which all are, are repeated within their deadline when the connection, the daemon or its token
+ * which all are but those of messages in pieces, are repeated within their deadline when the connection, the daemon or its token
  * goes away. A call that fails rejects with a {@link SigildError}, one whose signal aborts with the
  * signal's reason.
  */
@@ -81,6 +82,7 @@ export class Client {
   readonly #unary: UnaryCalls;
   readonly #signing: SigningCalls;
   readonly #pipeline: Pipeline;
+  readonly #streams: SigningStreams;
   #closed: Promise<void> | undefined;
 
   /** Use {@link connect}. */
@@ -99,12 +101,17 @@ export class Client {
       onAbandoned: (call) => this.#pipeline.abandon(call),
     });
     this.#pipeline = new Pipeline(this.#channel, this.#signing);
+    this.#streams = new SigningStreams(this.#channel, {
+      open: this.#open,
+      connectMs: this.#deadlineMs,
+      overdue,
+    });
     this.keys = new Keys(this.#unary, this.#deadlineMs);
   }
 
   /** A key of that name, whether or not the daemon has it. */
   key(name: string): SigningKey {
-    return new SigningKey(name, this.#submit, this.#deadlineMs);
+    return new SigningKey(name, this.#submit, this.#streams, this.#deadlineMs);
   }
 
   /**

@@ -1,8 +1,10 @@
 import type { Limits } from './call-options.ts';
-import { type CallOptions, limitsOf } from './call-options.ts';
+import { type CallOptions, checkedDeadline, limitsOf } from './call-options.ts';
 import type { Item } from './frame-codec.ts';
+import type { DataSource } from './send-stream.ts';
 import type { Target } from './signing-calls.ts';
 import type { Signature, SigningResult, Verification } from './signing-results.ts';
+import type { SigningStreams, StreamTarget } from './signing-streams.ts';
 
 export interface SigningOptions extends CallOptions {
   /** Sign: the primary version when absent. Verify: every version that may, newest first. */
@@ -20,6 +22,11 @@ export interface Digest {
   readonly digest: Uint8Array;
 }
 
+export interface StreamingOptions extends Omit<SigningOptions, 'deadlineMs'> {
+  /** The time for all of it; when absent, there is no other than the daemon's own limits. */
+  readonly deadlineMs?: number | undefined;
+}
+
 /** Sends an item to the daemon. */
 export type Submit = (target: Target, item: Item, limits: Limits) => Promise<SigningResult>;
 
@@ -35,13 +42,15 @@ export class SigningKey {
   /** The key's name. */
   readonly name: string;
   readonly #submit: Submit;
+  readonly #streams: SigningStreams;
   readonly #deadlineMs: number;
   readonly #signTarget: Target;
   readonly #verifyTarget: Target;
 
-  constructor(name: string, submit: Submit, deadlineMs: number) {
+  constructor(name: string, submit: Submit, streams: SigningStreams, deadlineMs: number) {
     this.name = name;
     this.#submit = submit;
+    this.#streams = streams;
     this.#deadlineMs = deadlineMs;
     this.#signTarget = target('sign', name, undefined);
     this.#verifyTarget = target('verify', name, undefined);
@@ -78,6 +87,42 @@ export class SigningKey {
     ) as Promise<Verification>;
   }
 
+  /**
+   * Signs a message of any size. Its pieces are read as they are sent, and none is kept: a call that
+   * fails is not repeated, and the caller has to begin anew with the first piece.
+   *
+   * @param source is not read on once the call has failed
+   * @throws {TypeError} for a source that yields anything else than Uint8Arrays
+   * @throws {SigildError} as the rpc SignStream says; DEADLINE_EXCEEDED also when the daemon is not
+   *   reached within the client's `deadlineMs`
+   * @throws what the source throws
+   */
+  async signStream(source: DataSource, options?: StreamingOptions): Promise<Signature> {
+    return this.#streams.sign(this.#streamTarget(options), source);
+  }
+
+  /**
+   * Tells whether a signature is valid for a message of any size, as {@link verify} does and else as
+   * {@link signStream}.
+   *
+   * @throws {SigildError} as the rpc VerifyStream says
+   */
+  async verifyStream(
+    source: DataSource,
+    signature: Uint8Array,
+    options?: StreamingOptions,
+  ): Promise<Verification> {
+    const target = this.#streamTarget(options);
+    return this.#streams.verify(target, source, bytes('signature', signature));
+  }
+
+  #streamTarget({ version, deadlineMs, signal }: StreamingOptions = {}): StreamTarget {
+    signal?.throwIfAborted();
+    const { name: key } = this;
+    if (deadlineMs !== undefined) checkedDeadline(deadlineMs);
+    return { key, version: checkedVersion(version), deadlineMs, signal };
+  }
+
   // Not async, as the promises that this would add are a good part of what a call costs.
   #perform(
     any: Target,
@@ -100,9 +145,13 @@ function target(operation: 'sign' | 'verify', key: string, version: number | und
 /** @throws {RangeError} for what is no version */
 function versioned(any: Target, version: number | undefined): Target {
   if (version === undefined) return any;
-  if (Number.isInteger(version) && version >= 1 && version <= MAX_VERSION) {
-    return target(any.operation, any.key, version);
-  }
+  return target(any.operation, any.key, checkedVersion(version));
+}
+
+/** @throws {RangeError} for what is no version */
+function checkedVersion(version: number | undefined): number | undefined {
+  if (version === undefined) return undefined;
+  if (Number.isInteger(version) && version >= 1 && version <= MAX_VERSION) return version;
   throw new RangeError(`version must be an integer from 1 to ${MAX_VERSION}`);
 }
 

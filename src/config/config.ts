@@ -36,6 +36,13 @@ export interface Config {
     readonly maxInFlightPerClient: number;
     /** Pipeline streams that one client has open. */
     readonly maxStreamsPerClient: number;
+    /** SignStream and VerifyStream calls that are open, each with sessions of the token. */
+    readonly maxSigningStreams: number;
+    readonly maxSigningStreamsPerClient: number;
+    /** For a client to send more on such a stream. */
+    readonly signingStreamIdleMs: number;
+    /** For such a stream in all. */
+    readonly signingStreamLimitMs: number;
     /** For requests whose client sets no deadline. */
     readonly defaultDeadlineMs: number;
   };

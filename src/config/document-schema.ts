@@ -50,6 +50,10 @@ const settings = {
     maxInFlight: integer(1, 65_536).default(4_096),
     maxInFlightPerClient: integer(1, 65_536).default(2_048),
     maxStreamsPerClient: integer(1, 65_536).default(64),
+    maxSigningStreams: integer(1, 4_096).default(128),
+    maxSigningStreamsPerClient: integer(1, 4_096).default(64),
+    signingStreamIdleMs: integer(100, 600_000).default(10_000),
+    signingStreamLimitMs: integer(1_000, 86_400_000).default(600_000),
     defaultDeadlineMs: integer(10, 600_000).default(5_000),
   }),
   health: section({

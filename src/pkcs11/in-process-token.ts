@@ -18,9 +18,11 @@ import type {
   RecordChange,
   SignedData,
   Token,
+  TokenStream,
 } from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
 import { KeyChanges } from './key-changes.ts';
+import { MacStreams } from './mac-streams.ts';
 import type { TokenSession } from './token-session.ts';
 
 /**
@@ -31,13 +33,16 @@ export class InProcessToken implements Token {
   readonly #session: TokenSession;
   readonly #changes: KeyChanges;
   readonly #lister: KeyLister;
+  readonly #streams: MacStreams;
   readonly #warmth: Warmth;
+  #nextStream = 0;
 
   /** @param warmth what was decided for the session */
   constructor(session: TokenSession, warmth: Warmth) {
     this.#session = session;
     this.#changes = new KeyChanges(session);
     this.#lister = new KeyLister(async (request) => session.listKeys(request));
+    this.#streams = new MacStreams(session);
     this.#warmth = warmth;
   }
 
@@ -80,6 +85,7 @@ export class InProcessToken implements Token {
   ): Promise<Key> {
     signal.throwIfAborted();
     this.#changes.setVersionState(version, state);
+    this.#streams.recheck(version);
     const key = this.#session.findKey(version.key);
     if (key) return key;
     throw new SigildError('KEY_NOT_FOUND', `key ${version.key} is no longer on the token`);
@@ -134,6 +140,25 @@ export class InProcessToken implements Token {
     return this.#session.publicKeys(versions).result;
   }
 
+  async signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    signal.throwIfAborted();
+    const id = this.#nextStream++;
+    this.#streams.open(id, 'sign', [version]);
+    return this.#stream(id, signal, () => this.#streams.finishSign(id));
+  }
+
+  async verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    signal.throwIfAborted();
+    const id = this.#nextStream++;
+    this.#streams.open(id, 'verify', versions);
+    const finish = () => versions[this.#streams.finishVerify(id, bufferOf(mac))];
+    return this.#stream(id, signal, finish);
+  }
+
   async info(signal: Cancellation): Promise<TokenInfo> {
     signal.throwIfAborted();
     return { ...this.#session.describe(), hosts: [{ sessions: 1, warmth: this.#warmth }] };
@@ -149,6 +174,20 @@ export class InProcessToken implements Token {
       find: async () => this.#session.find(key).records.copies,
       create: async (copy) => this.#changes.createRecord(copy),
       remove: async (stamps) => this.#changes.removeRecords(key, stamps),
+    };
+  }
+
+  #stream<Result>(id: number, signal: Cancellation, finish: () => Result): TokenStream<Result> {
+    return {
+      update: async (piece) => {
+        signal.throwIfAborted();
+        this.#streams.update(id, bufferOf(piece));
+      },
+      finish: async () => {
+        signal.throwIfAborted();
+        return finish();
+      },
+      abandon: () => this.#streams.abandon(id),
     };
   }
 

@@ -62,6 +62,16 @@ function set(session: Session, { handle, flags }: Part): void {
   );
 }
 
+/** What the token lets a key do now. @throws {CryptokiError} */
+export function readUsage(session: Session, handle: Handle): KeyUsage {
+  const types = [pkcs11js.CKA_SIGN, pkcs11js.CKA_VERIFY];
+  const attributes = new AttributeReader().read(session, handle, types);
+  return {
+    sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
+    verify: attributes.flag(pkcs11js.CKA_VERIFY) ?? false,
+  };
+}
+
 function isSet(session: Session, { handle, flags }: Part): boolean {
   const types = flags.map(({ type }) => type);
   const attributes = new AttributeReader().read(session, handle, types);

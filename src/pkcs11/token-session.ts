@@ -70,19 +70,19 @@ export class TokenSession {
    * @throws {SigildError}
    */
   once<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects.keys)));
+    return this.answer(what, () => this.#once((session) => operate(session, this.#objects.keys)));
   }
 
   /** As {@link once}, for what may be done twice. @throws {SigildError} */
   repeatable<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () =>
+    return this.answer(what, () =>
       this.#repeatable((session) => operate(session, this.#objects.keys)),
     );
   }
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
   open(): void {
-    this.#answer('opening a session', () => this.#once(() => undefined));
+    this.answer('opening a session', () => this.#once(() => undefined));
   }
 
   /** @throws {SigildError} as Token.findKey */
@@ -92,7 +92,7 @@ export class TokenSession {
 
   /** All that stands under a name. @throws {SigildError} as Token.findKey */
   find(name: string): FoundObjects {
-    return this.#answer(`looking for key ${name}`, () => {
+    return this.answer(`looking for key ${name}`, () => {
       const found = this.#repeatable((session) => this.#objects.named(session, name));
       this.#locations.take(found.keys);
       if (found.keys.length === 0) this.probe();
@@ -102,7 +102,7 @@ export class TokenSession {
 
   /** The next piece of a listing. @throws {SigildError} as Token.listKeys */
   listKeys(request: ListingRequest): ListingPiece {
-    return this.#answer('listing keys', () =>
+    return this.answer('listing keys', () =>
       this.#repeatable((session) => this.#listing.next(session, request)),
     );
   }
@@ -114,7 +114,7 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.sign */
   sign(ref: VersionRef, batch: readonly Buffer[], digests = false): Proven<Buffer[]> {
-    return this.#withKeys('signing', [ref], (session, load) =>
+    return this.withKeys('signing', [ref], (session, load) =>
       this.#keys.sign(session, ref, load(ref), batch, digests),
     );
   }
@@ -128,7 +128,7 @@ export class TokenSession {
     batch: readonly SignedBytes[],
     digests = false,
   ): Proven<number[]> {
-    return this.#withKeys('verifying', refs, (session, load) =>
+    return this.withKeys('verifying', refs, (session, load) =>
       batch.map((signed) =>
         refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed, digests)),
       ),
@@ -137,7 +137,7 @@ export class TokenSession {
 
   /** @returns each version's SubjectPublicKeyInfo @throws {SigildError} as Token.publicKeys */
   publicKeys(refs: readonly VersionRef[]): Proven<Buffer[]> {
-    return this.#withKeys('reading public keys', refs, (_session, load) =>
+    return this.withKeys('reading public keys', refs, (_session, load) =>
       refs.map((ref) => this.#keys.publicKey(load(ref))),
     );
   }
@@ -157,7 +157,7 @@ export class TokenSession {
   describe(): TokenFacts {
     const read = () => readTokenFacts(this.#slot, (work) => this.#once(work));
     try {
-      return this.#answer('looking at the token', read);
+      return this.answer('looking at the token', read);
     } finally {
       this.close();
     }
@@ -179,7 +179,7 @@ export class TokenSession {
     return this.#session;
   }
 
-  #withKeys<Result>(
+  withKeys<Result>(
     action: string,
     refs: readonly VersionRef[],
     operate: (session: Session, load: (ref: VersionRef) => DirectoryEntry) => Result,
@@ -195,7 +195,7 @@ export class TokenSession {
         throw error;
       }
     };
-    return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
+    return this.answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */
@@ -224,7 +224,7 @@ export class TokenSession {
   }
 
   /** Does work for a caller, who is told of its failure in his own words. */
-  #answer<Result>(what: string, work: () => Result): Result {
+  answer<Result>(what: string, work: () => Result): Result {
     try {
       return work();
     } catch (error) {

@@ -17,7 +17,7 @@ import type { VerifyResponse } from '../generated/sigild/v1/VerifyResponse.ts';
 import type { Page } from '../service/key-service.ts';
 import type { PublicKey } from '../service/public-key.ts';
 import type { Signatures } from '../service/signing-service.ts';
-import { encodePageToken } from './decode.ts';
+import { encodePageToken } from './decode-keys.ts';
 
 const NONE = new Uint8Array();
 

@@ -5,7 +5,7 @@ import type { GetImportKeyResponse } from '../generated/sigild/v1/GetImportKeyRe
 import type { ImportKeyRequest__Output } from '../generated/sigild/v1/ImportKeyRequest.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { ImportKeyItem, KeyImport, OfferedImportKey } from '../service/key-import.ts';
-import { decodeAlgorithm, decodeKeyName, decodeRequestId } from './decode.ts';
+import { decodeAlgorithm, decodeKeyName, decodeRequestId } from './decode-fields.ts';
 import { encodeKey } from './encode.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';

@@ -14,7 +14,7 @@ import {
   decodeScheduleDestroyRequest,
   decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
-} from './decode.ts';
+} from './decode-keys.ts';
 import {
   encodeKey,
   encodePage,

@@ -53,6 +53,31 @@ export interface ListedKeys {
 }
 
 /**
+ * An operation on a message that comes in pieces, however many, in constant memory. Whoever has opened
+ * it ends it with {@link finish} or, also after a failure, with {@link abandon}.
+ *
+ * It ends by itself when the signal aborts that it was opened with, and its methods reject then with
+ * `signal.reason`; else they reject with a SigildError: KEY_STATE_FORBIDS when no version may be used
+ * any more, also with a state that was changed meanwhile; TOKEN_UNAVAILABLE when the session was lost,
+ * and with it what it had been given.
+ */
+export interface TokenStream<Result> {
+  /**
+   * Takes the next piece, which may be reused when the promise has resolved. A failure may show only
+   * with the next call.
+   *
+   * @param piece of any length
+   */
+  update(piece: Uint8Array): Promise<void>;
+
+  /** Ends the message. */
+  finish(): Promise<Result>;
+
+  /** Lets go of the session. After the end it does nothing. */
+  abandon(): void;
+}
+
+/**
  * What the services need of the token. It answers with what stands on the token at that moment and
  * remembers no key's state.
  *
@@ -184,6 +209,29 @@ export interface Token {
    * @throws {SigildError} as {@link sign}
    */
   publicKeys(versions: readonly KeyVersion[], signal: Cancellation): Promise<readonly Uint8Array[]>;
+
+  /**
+   * Begins to make the MAC of a message, on a session of its own.
+   *
+   * @param signal ends the whole operation
+   * @throws {SigildError} as {@link sign}; POOL_SATURATED when the token gives no further session
+   */
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>>;
+
+  /**
+   * Begins to check a message's MAC against versions, each on a session of its own. A version that
+   * may not verify any more when the message ends counts no more.
+   *
+   * @param mac of a length that each of the versions makes
+   * @param signal ends the whole operation
+   * @returns whose result is the first version whose MAC it is
+   * @throws {SigildError} as {@link signStream}
+   */
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>>;
 
   /**
    * Tells what the token is and who uses it here, and tries what it can do, with keys that are gone

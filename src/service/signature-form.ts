@@ -9,7 +9,7 @@ import { derOfRaw, rawOfDer, type SignatureFormat } from '../domain/ecdsa-signat
 import { fieldInvalid, SigildError } from '../domain/errors.ts';
 import type { KeyVersion } from '../domain/key.ts';
 import type { SignedData } from './ports.ts';
-import { isReservedDigest } from './reserved-text.ts';
+import { dataReserved, isReservedDigest } from './reserved-text.ts';
 
 /** How a request gives its messages, and its signatures are written. */
 export interface SignatureForm {
@@ -163,11 +163,7 @@ function assertDigest(algorithm: Algorithm, digest: Uint8Array): void {
   if (digest.byteLength !== bytes) {
     throw fieldInvalid('digest', `${algorithm} takes digests of ${bytes} bytes (${hash})`);
   }
-  if (isReservedDigest(hash, digest)) throw reserved();
-}
-
-export function reserved(): SigildError {
-  return new SigildError('DATA_RESERVED', 'this text is reserved for key fingerprints');
+  if (isReservedDigest(hash, digest)) throw dataReserved();
 }
 
 function isEcdsa(algorithm: Algorithm): boolean {

@@ -8,7 +8,7 @@ import type { RequestContext } from './caller.ts';
 import { withFreshKey } from './fresh-key.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { SignedData, Token } from './ports.ts';
-import { isReserved } from './reserved-text.ts';
+import { dataReserved, isReserved } from './reserved-text.ts';
 import {
   ableVersions,
   alikeVersions,
@@ -16,7 +16,6 @@ import {
   demandAble,
   isPossible,
   readable,
-  reserved,
   type SignatureForm,
   written,
 } from './signature-form.ts';
@@ -162,8 +161,6 @@ export class SigningService {
           '(maxDataBytes in the configuration)',
       );
     }
-    if (isReserved(data)) {
-      throw reserved();
-    }
+    if (isReserved(data)) throw dataReserved();
   }
 }

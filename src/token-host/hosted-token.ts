@@ -14,10 +14,12 @@ import type {
   RecordChange,
   SignedData,
   Token,
+  TokenStream,
 } from '../service/ports.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
+import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
 import {
   decodeFingerprints,
@@ -64,6 +66,7 @@ export class HostedToken implements Token {
   readonly #changes: TokenChanges;
   readonly #fingerprints = new FingerprintRegister();
   readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
+  readonly #streams: HostedStreams;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -94,6 +97,11 @@ export class HostedToken implements Token {
         decodeJson(await this.#scan(encodeJson(OPERATION.findRecords, name), signal)),
       callTimeoutMs: options.callTimeoutMs,
       scanLimitMs: this.#scanLimitMs(),
+    });
+    this.#streams = new HostedStreams({
+      dispatcher: this.#dispatcher,
+      fingerprints: this.#fingerprints,
+      callTimeoutMs: options.callTimeoutMs,
     });
   }
 
@@ -187,6 +195,23 @@ export class HostedToken implements Token {
     const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal, check };
     const answer = await this.#dispatcher.submit(encodeVersionRefs(versions), options);
     return decodePublicKeys(answer).result;
+  }
+
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    const resultBytes = signatureBytes(version.algorithm);
+    const decode = (result: Buffer) => result;
+    const plan = { operation: 'sign', versions: [version], resultBytes, decode } as const;
+    return this.#streams.open(plan, signal);
+  }
+
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    const decode = (result: Buffer) => versions[decodeIndexes(result)[0] ?? -1];
+    const plan = { operation: 'verify', versions, mac, resultBytes: 2, decode } as const;
+    return this.#streams.open(plan, signal);
   }
 
   /**

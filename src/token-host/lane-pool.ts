@@ -12,6 +12,12 @@ export interface LaneHost {
   kill(): void;
 }
 
+/** A lane, and the host that it is of. */
+export interface Place<AnyHost extends LaneHost> {
+  readonly host: AnyHost;
+  readonly lane: Lane;
+}
+
 export interface LanePoolEvents<AnyHost> {
   /** A lane has room for more calls. */
   readonly onRoom: () => void;
@@ -119,9 +125,10 @@ export class LanePool<AnyHost extends LaneHost> {
     mayStart: boolean,
     nowMs: number,
   ): Lane | undefined {
-    // A call of unknown length has a lane for itself, and hinders nobody.
-    if (forLong || (mayStart && free)) return free;
-    return this.#leastBusy(nowMs);
+    // A call of unknown length has a lane for itself, and hinders nobody; but steps of messages that
+    // come in pieces go past those who wait, and would keep it waiting for ever.
+    if (forLong) return free ?? this.#lanes().find((lane) => lane.hasOnlySteps);
+    return mayStart && free ? free : this.#leastBusy(nowMs);
   }
 
   /** A lane that has nothing to do, of the host that has the most of them. */

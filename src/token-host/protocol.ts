@@ -27,6 +27,10 @@ export const OPERATION = {
   signDigests: 20,
   verifyDigests: 21,
   publicKeys: 22,
+  openStream: 40,
+  updateStream: 41,
+  finishStream: 42,
+  abandonStream: 43,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */

@@ -5,7 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createAuthority, type KeyPair } from '../support/certificates.ts';
-import { MAX_DATA_BYTES, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
 import { until } from '../support/wait.ts';
 import { sigilctl } from './admin-sigilctl.ts';
 
@@ -541,28 +541,44 @@ describe('sign and verify', () => {
     expect(run.stderr).toContain('(KEY_VERSION_NOT_FOUND)');
   });
 
-  test("data over the daemon's limit shows the daemon's error", async () => {
-    const run = await daemonWith('x'.repeat(MAX_DATA_BYTES + 1), 'sign', '--key', 'webhooks');
+  test.each([1_048_577, 40_000_000])('data of %i bytes are streamed', async (bytes) => {
+    const data = Buffer.alloc(bytes, 'data');
+    const file = join(rpc.folder, 'large');
+    writeFileSync(file, data);
 
-    expect(run.exitCode).toBe(1);
-    expect(run.stderr).toContain(`at most ${MAX_DATA_BYTES} are allowed`);
+    const signed = await daemonWith(data, 'sign', '--key', 'webhooks');
+    const verified = await daemon(...verifyArguments(signed.stdout.trim()), '--input-file', file);
+    const changed = Buffer.from(data).fill('x', 0, 1);
+    const other = await daemonWith(changed, ...verifyArguments(signed.stdout.trim()));
+
+    expect(signed.exitCode).toBe(0);
+    expect(verified).toEqual({ exitCode: 0, stdout: 'valid, version 1\n', stderr: '' });
+    expect(other).toMatchObject({ exitCode: 2, stdout: 'not valid\n' });
+    const methods = rpc.requests.slice(-3).map(({ method }) => method);
+    expect(methods).toEqual(['SignStream', 'VerifyStream', 'VerifyStream']);
   });
 
-  test('data that no message holds shows an error too', async () => {
-    const run = await daemonWith(Buffer.alloc(8 * 1_048_576), 'sign', '--key', 'webhooks');
-
-    expect(run.exitCode).toBe(1);
-    expect(run.stderr).toContain('(RESOURCE_EXHAUSTED)');
-  });
-
-  test('data that no daemon takes is not read to its end', async () => {
+  test('data that are streamed show the error of the daemon too', async () => {
     const run = await daemonWith(
-      Buffer.alloc(33 * 1_048_576),
-      ...['sign', '--key', 'webhooks', '-o', 'json'],
+      Buffer.alloc(8 * 1_048_576),
+      ...['sign', '--key', 'nothing', '-o', 'json'],
     );
 
     expect(run.exitCode).toBe(1);
-    expect(JSON.parse(run.stderr).error.reason).toBe('DATA_TOO_LARGE');
+    expect(JSON.parse(run.stderr).error.reason).toBe('KEY_NOT_FOUND');
+  });
+
+  test('data that are streamed to a daemon that takes no more end with 1', async () => {
+    const release = rpc.token.hold();
+
+    const run = await daemonWith(
+      Buffer.alloc(8 * 1_048_576),
+      ...['sign', '--key', 'webhooks', '--timeout-ms', '300'],
+    );
+    release();
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('(DEADLINE_EXCEEDED)');
   });
 
   test.each(['missing', '.'])(

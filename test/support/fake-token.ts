@@ -37,6 +37,7 @@ import type {
   RecordChange,
   SignedData,
   Token,
+  TokenStream,
 } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
 import { FakePair } from './fake-pair.ts';
@@ -84,6 +85,8 @@ export class FakeToken implements Token {
     sign: 0,
     verify: 0,
     publicKeys: 0,
+    signStream: 0,
+    verifyStream: 0,
     info: 0,
     probe: 0,
   };
@@ -93,6 +96,9 @@ export class FakeToken implements Token {
   latencyMs = 0;
   /** How many calls may wait while the token is held. */
   maxWaiting = Number.POSITIVE_INFINITY;
+  /** How many streams may be open, and how many are. */
+  maxStreams = Number.POSITIVE_INFINITY;
+  openStreams = 0;
   /** How many versions there is room for. */
   capacity = Number.POSITIVE_INFINITY;
   readonly unsupported = new Set<Algorithm>();
@@ -310,6 +316,34 @@ export class FakeToken implements Token {
     );
   }
 
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    return this.#run('signStream', signal, () => {
+      this.#usable(version, maySign);
+      return this.#stream(signal, (data) => this.#mac(version, maySign, data));
+    });
+  }
+
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    return this.#run('verifyStream', signal, () => {
+      for (const version of versions) this.#usable(version, mayVerify);
+      return this.#stream(signal, (data) => {
+        const left = versions.filter((version) => this.#mayUse(version, mayVerify));
+        if (left.length === 0) throw failure('KEY_STATE_FORBIDS', 'no version may verify now');
+        return left.find((version) => timingSafeEqual(this.#mac(version, mayVerify, data), mac));
+      });
+    });
+  }
+
+  #mac(version: KeyVersion, allows: (state: KeyState) => boolean, data: Uint8Array): Buffer {
+    const { value } = this.#usable(version, allows);
+    if (value instanceof FakePair) throw new Error('messages are not streamed to key pairs');
+    return macOf(version.algorithm, value, data);
+  }
+
   info(signal: Cancellation): Promise<TokenInfo> {
     return this.#run('info', signal, () => ({
       ...FACTS,
@@ -336,6 +370,36 @@ export class FakeToken implements Token {
     return work();
   }
 
+  /** @param end makes the result of all pieces together */
+  #stream<Result>(signal: Cancellation, end: (data: Buffer) => Result): TokenStream<Result> {
+    if (this.openStreams >= this.maxStreams) throw failure('POOL_SATURATED', 'no more sessions');
+    this.openStreams += 1;
+    const pieces: Buffer[] = [];
+    let isOpen = true;
+    const abandon = () => {
+      if (isOpen) this.openStreams -= 1;
+      isOpen = false;
+    };
+    const step = async () => {
+      signal.throwIfAborted();
+      await this.#session(signal);
+      this.#assertOpen();
+    };
+    return {
+      update: async (piece) => {
+        pieces.push(Buffer.from(piece));
+        await step();
+      },
+      finish: async () => {
+        await step();
+        const result = end(Buffer.concat(pieces));
+        abandon();
+        return result;
+      },
+      abandon,
+    };
+  }
+
   async #session(signal: Cancellation): Promise<void> {
     if (this.#released !== undefined) {
       if (this.#waiting >= this.maxWaiting) throw failure('POOL_SATURATED', 'too many calls wait');
@@ -356,6 +420,11 @@ export class FakeToken implements Token {
   #assertSupported(algorithm: Algorithm): void {
     if (!this.unsupported.has(algorithm)) return;
     throw failure('ALGORITHM_UNSUPPORTED', `the token lacks ${algorithm}`);
+  }
+
+  #mayUse(version: KeyVersion, mayUse: (state: KeyState) => boolean): boolean {
+    const stored = this.#stored.get(versionName(version));
+    return stored !== undefined && mayUse(stored.version.state);
   }
 
   #usable(version: KeyVersion, mayUse: (state: KeyState) => boolean): StoredKey {

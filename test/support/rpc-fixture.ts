@@ -18,6 +18,7 @@ import { KeyService } from '../../src/service/key-service.ts';
 import { KeySettingsService } from '../../src/service/key-settings.ts';
 import { PublicKeyService } from '../../src/service/public-key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
+import { StreamService } from '../../src/service/stream-service.ts';
 import { Turns } from '../../src/service/turns.ts';
 import { connectClient, type TestClient } from './client.ts';
 import { FakeToken } from './fake-token.ts';
@@ -66,6 +67,10 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
       maxInFlight: 1_000,
       maxInFlightPerClient: 500,
       maxStreamsPerClient: 64,
+      maxSigningStreams: 128,
+      maxSigningStreamsPerClient: 64,
+      signingStreamIdleMs: 10_000,
+      signingStreamLimitMs: 60_000,
       ...options.limits,
     },
     defaultDeadlineMs: options.defaultDeadlineMs ?? 10_000,
@@ -111,6 +116,7 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
   const lifecycle = new KeyLifecycle(shared);
   return {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
+    streams: new StreamService(shared),
     keys: new KeyService(shared),
     lifecycle,
     imports: new KeyImport({ ...shared, lifecycle }),

@@ -1,20 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import {
-  decodeBatchSignRequest,
-  decodeBatchVerifyRequest,
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
   decodeRestoreRequest,
   decodeRotateKeyRequest,
   decodeScheduleDestroyRequest,
-  decodeSignRequest,
   decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
-  decodeVerifyRequest,
   encodePageToken,
-} from '../../src/rpc/decode.ts';
+} from '../../src/rpc/decode-keys.ts';
+import {
+  decodeBatchSignRequest,
+  decodeBatchVerifyRequest,
+  decodeSignRequest,
+  decodeVerifyRequest,
+} from '../../src/rpc/decode-signing.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 
 const data = Buffer.from('data');
