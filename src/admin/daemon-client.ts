@@ -1,14 +1,10 @@
-import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { importSecret, type WrappedSecret } from '../client/secret-import.ts';
-import { contentOf, type DataSource, sendStream } from '../client/send-stream.ts';
+import { contentOf, type DataSource } from '../client/send-stream.ts';
 import type { Algorithm } from '../domain/algorithm.ts';
 import { secondsAndNanos } from '../domain/duration.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
-import type { CommandFailure } from './command-failure.ts';
-import { credentialsFor, parseAddress } from './daemon-address.ts';
-import { CHANNEL_OPTIONS } from './daemon-channel.ts';
-import { daemonFailure, stalled } from './daemon-failure.ts';
+import { DaemonConnection } from './daemon-connection.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { type KeyDocument, keyDocument } from './key-documents.ts';
 import { jsonObject, type PublicKeyDocument, publicKeyDocument } from './public-key-documents.ts';
@@ -26,13 +22,6 @@ const { service: SIGNING } = v1.SigningService;
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
-/** What the generated definition of an rpc says. */
-interface UnaryMethod<Request, Response> {
-  readonly path: string;
-  requestSerialize(request: Request): Buffer;
-  responseDeserialize(bytes: Buffer): Response;
-}
-
 interface KeyReference {
   readonly key: string;
   readonly version: number | undefined;
@@ -40,15 +29,10 @@ interface KeyReference {
 
 /** The daemon's API as sigilctl shows it. Every method throws a {@link CommandFailure}. */
 export class DaemonClient {
-  readonly #address: string;
-  readonly #timeoutMs: number;
-  readonly #client: Client;
+  readonly #connection: DaemonConnection;
 
   constructor(address: string, options: DaemonOptions) {
-    const parsed = parseAddress(address);
-    this.#address = address;
-    this.#timeoutMs = options.timeoutMs;
-    this.#client = new Client(parsed.target, credentialsFor(parsed, options), CHANNEL_OPTIONS);
+    this.#connection = new DaemonConnection(address, options);
   }
 
   async createKey(item: {
@@ -62,7 +46,7 @@ export class DaemonClient {
   }): Promise<KeyDocument> {
     const { rotationPeriodMs, ...request } = item;
     const rotationPeriod = secondsAndNanos(rotationPeriodMs);
-    const { key } = await this.#call(KEYS.CreateKey, { ...request, rotationPeriod });
+    const { key } = await this.#connection.call(KEYS.CreateKey, { ...request, rotationPeriod });
     return keyDocument(key);
   }
 
@@ -72,7 +56,7 @@ export class DaemonClient {
     readonly rotationPeriodMs: number;
   }): Promise<KeyDocument> {
     const rotationPeriod = secondsAndNanos(item.rotationPeriodMs);
-    const { key } = await this.#call(KEYS.UpdateKey, { key: item.key, rotationPeriod });
+    const { key } = await this.#connection.call(KEYS.UpdateKey, { key: item.key, rotationPeriod });
     return keyDocument(key);
   }
 
@@ -90,15 +74,16 @@ export class DaemonClient {
   }): Promise<KeyDocument> {
     const { algorithm } = item;
     const calls = {
-      getImportKey: () => this.#call(KEYS.GetImportKey, { algorithm }),
-      importKey: (wrapped: WrappedSecret) => this.#call(KEYS.ImportKey, { ...item, ...wrapped }),
+      getImportKey: () => this.#connection.call(KEYS.GetImportKey, { algorithm }),
+      importKey: (wrapped: WrappedSecret) =>
+        this.#connection.call(KEYS.ImportKey, { ...item, ...wrapped }),
     };
     const { key } = await importSecret(calls, algorithm, secret);
     return keyDocument(key);
   }
 
   async getKey(reference: KeyReference): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.GetKey, present(reference));
+    const { key } = await this.#connection.call(KEYS.GetKey, present(reference));
     return keyDocument(key);
   }
 
@@ -107,7 +92,7 @@ export class DaemonClient {
     readonly keepActive: boolean;
     readonly requestId: string;
   }): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.RotateKey, item);
+    const { key } = await this.#connection.call(KEYS.RotateKey, item);
     return keyDocument(key);
   }
 
@@ -116,7 +101,7 @@ export class DaemonClient {
     readonly version: number;
     readonly state: UsageState;
   }): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.UpdateKeyVersion, item);
+    const { key } = await this.#connection.call(KEYS.UpdateKeyVersion, item);
     return keyDocument(key);
   }
 
@@ -128,12 +113,12 @@ export class DaemonClient {
   }): Promise<KeyDocument> {
     const { delayMs, ...reference } = item;
     const delay = delayMs === undefined ? {} : { delay: secondsAndNanos(delayMs) };
-    const { key } = await this.#call(KEYS.ScheduleDestroy, { ...reference, ...delay });
+    const { key } = await this.#connection.call(KEYS.ScheduleDestroy, { ...reference, ...delay });
     return keyDocument(key);
   }
 
   async restore(item: { readonly key: string; readonly version: number }): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.Restore, item);
+    const { key } = await this.#connection.call(KEYS.Restore, item);
     return keyDocument(key);
   }
 
@@ -142,7 +127,7 @@ export class DaemonClient {
     const keys: KeyDocument[] = [];
     let pageToken = '';
     do {
-      const page = await this.#call(KEYS.ListKeys, { pageSize: PAGE_SIZE, pageToken });
+      const page = await this.#connection.call(KEYS.ListKeys, { pageSize: PAGE_SIZE, pageToken });
       keys.push(...page.keys.map(keyDocument));
       pageToken = page.nextPageToken ?? '';
     } while (pageToken !== '');
@@ -150,34 +135,40 @@ export class DaemonClient {
   }
 
   async getPublicKey(reference: KeyReference): Promise<PublicKeyDocument> {
-    const { publicKey } = await this.#call(KEYS.GetPublicKey, present(reference));
+    const { publicKey } = await this.#connection.call(KEYS.GetPublicKey, present(reference));
     return publicKeyDocument(publicKey);
   }
 
   async getJwks(): Promise<object> {
-    const { jwks } = await this.#call(KEYS.ListPublicKeys, {});
+    const { jwks } = await this.#connection.call(KEYS.ListPublicKeys, {});
     return jsonObject(jwks);
   }
 
   async getTokenInfo(): Promise<ServedTokenDocument> {
-    const { token } = await this.#call(KEYS.GetTokenInfo, {});
+    const { token } = await this.#connection.call(KEYS.GetTokenInfo, {});
     return servedTokenDocument(token);
   }
 
   async sign(item: KeyReference & { readonly data: Buffer }): Promise<SignatureDocument> {
-    return signatureDocument(item.key, await this.#call(SIGNING.Sign, present(item)));
+    return signatureDocument(item.key, await this.#connection.call(SIGNING.Sign, present(item)));
   }
 
   async verify(
     item: KeyReference & { readonly data: Buffer; readonly signature: Buffer },
   ): Promise<VerificationDocument> {
-    return verificationDocument(item.key, await this.#call(SIGNING.Verify, present(item)));
+    return verificationDocument(
+      item.key,
+      await this.#connection.call(SIGNING.Verify, present(item)),
+    );
   }
 
   /** As {@link sign}, of data that are not read as a whole. */
   async signStream(reference: KeyReference, source: DataSource): Promise<SignatureDocument> {
     const contents = contentOf(present(reference), source);
-    return signatureDocument(reference.key, await this.#send(SIGNING.SignStream, contents));
+    return signatureDocument(
+      reference.key,
+      await this.#connection.send(SIGNING.SignStream, contents),
+    );
   }
 
   /** As {@link verify}, of data that are not read as a whole. */
@@ -186,46 +177,14 @@ export class DaemonClient {
     source: DataSource,
   ): Promise<VerificationDocument> {
     const contents = contentOf(present(item), source);
-    return verificationDocument(item.key, await this.#send(SIGNING.VerifyStream, contents));
+    return verificationDocument(
+      item.key,
+      await this.#connection.send(SIGNING.VerifyStream, contents),
+    );
   }
 
   close(): void {
-    this.#client.close();
-  }
-
-  #send<Message, Response>(
-    method: UnaryMethod<Message, Response>,
-    contents: AsyncIterable<Message>,
-  ): Promise<Response> {
-    return sendStream(this.#client, method, contents, {
-      failureOf: (error) => this.#failureOf(error),
-      stall: { limitMs: this.#timeoutMs, failure: () => stalled(this.#address) },
-    });
-  }
-
-  #call<Request, Response>(
-    method: UnaryMethod<Request, Response>,
-    request: Request,
-  ): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      const answered = (error: ServiceError | null, response?: Response) => {
-        if (error) reject(this.#failureOf(error));
-        else resolve(response as Response);
-      };
-      this.#client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        new Metadata(),
-        { deadline: Date.now() + this.#timeoutMs },
-        answered,
-      );
-    });
-  }
-
-  #failureOf(error: ServiceError): CommandFailure {
-    return daemonFailure(error, this.#address, this.#client.getChannel());
+    this.#connection.close();
   }
 }
 

@@ -19,33 +19,17 @@ import type {
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
+import { HostedKeys } from './hosted-keys.ts';
 import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
-import {
-  decodeFingerprints,
-  decodeIndexes,
-  decodeMacs,
-  decodeResult,
-  encodeSign,
-  encodeVerify,
-} from './mac-frames.ts';
-import {
-  decodeJson,
-  decodePublicKeys,
-  encodeEmpty,
-  encodeJson,
-  encodeVersionRefs,
-  OPERATION,
-} from './protocol.ts';
+import { decodeIndexes } from './mac-frames.ts';
+import { decodeJson, encodeEmpty, encodeJson, OPERATION } from './protocol.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenChanges } from './token-changes.ts';
 import { Writer } from './writer.ts';
 
 /** A scan of the whole token may take longer than a call for one key by this factor. */
 const SCAN_FACTOR = 10;
-
-/** Each so many MACs of a batch may take as long as one call. */
-const MACS_PER_LIMIT = 64;
 
 /** Changes are rare, and one at a time is soonest started. */
 const WRITER_SESSIONS = 1;
@@ -64,7 +48,7 @@ export class HostedToken implements Token {
   readonly #supervisor: Supervisor;
   readonly #writer: Writer;
   readonly #changes: TokenChanges;
-  readonly #fingerprints = new FingerprintRegister();
+  readonly #keys: HostedKeys;
   readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
   readonly #streams: HostedStreams;
 
@@ -98,11 +82,13 @@ export class HostedToken implements Token {
       callTimeoutMs: options.callTimeoutMs,
       scanLimitMs: this.#scanLimitMs(),
     });
-    this.#streams = new HostedStreams({
+    const uses = {
       dispatcher: this.#dispatcher,
-      fingerprints: this.#fingerprints,
+      fingerprints: new FingerprintRegister(),
       callTimeoutMs: options.callTimeoutMs,
-    });
+    };
+    this.#keys = new HostedKeys({ ...uses, scanLimitMs: this.#scanLimitMs() });
+    this.#streams = new HostedStreams(uses);
   }
 
   /**
@@ -162,39 +148,29 @@ export class HostedToken implements Token {
     return this.#changes.destroyVersion(version, signal);
   }
 
-  async sign(
+  sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
     digests = false,
   ): Promise<readonly Uint8Array[]> {
-    const resultBytes = batch.length * signatureBytes(version.algorithm);
-    const frame = encodeSign(version, batch, digests);
-    const answer = await this.#proven(frame, [version], batch.length, resultBytes, signal);
-    return decodeMacs(decodeResult(answer), batch.length);
+    return this.#keys.sign(version, batch, signal, digests);
   }
 
-  async verify(
+  verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
     digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const macs = batch.length * versions.length;
-    const frame = encodeVerify(versions, batch, digests);
-    const answer = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
-    return decodeIndexes(decodeResult(answer)).map((index) => versions[index]);
+    return this.#keys.verify(versions, batch, signal, digests);
   }
 
-  async publicKeys(
+  publicKeys(
     versions: readonly KeyVersion[],
     signal: Cancellation,
   ): Promise<readonly Uint8Array[]> {
-    const check = (answer: Buffer) =>
-      this.#fingerprints.check(decodePublicKeys(answer).fingerprints, versions);
-    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal, check };
-    const answer = await this.#dispatcher.submit(encodeVersionRefs(versions), options);
-    return decodePublicKeys(answer).result;
+    return this.#keys.publicKeys(versions, signal);
   }
 
   signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
@@ -256,29 +232,5 @@ export class HostedToken implements Token {
 
   #scanLimitMs(): number {
     return this.#callTimeoutMs * SCAN_FACTOR;
-  }
-
-  /**
-   * Submits a MAC operation and checks with which keys it was done.
-   *
-   * @param macs how many the token has to make at the most
-   * @param resultBytes the length of a result that can be right
-   */
-  #proven(
-    frame: Buffer,
-    versions: readonly KeyVersion[],
-    macs: number,
-    resultBytes: number,
-    signal: Cancellation,
-  ): Promise<Buffer> {
-    const check = (answer: Buffer) => {
-      if (decodeResult(answer).byteLength !== resultBytes) {
-        throw new Error('it gave a result of the wrong length');
-      }
-      return this.#fingerprints.check(decodeFingerprints(answer), versions);
-    };
-    const limitMs = this.#callTimeoutMs * Math.ceil(macs / MACS_PER_LIMIT);
-    const options = { repeatable: true, macs, limitMs, signal, check };
-    return this.#dispatcher.submit(frame, options);
   }
 }
