@@ -3,21 +3,29 @@ import type { Config } from './config/config.ts';
 import { hostEnvironment, passedSockets } from './config/environment.ts';
 import { bindableListeners } from './config/passed-listeners.ts';
 import { namePattern } from './domain/name-pattern.ts';
+import { logTransition } from './host-log.ts';
 import type { Log } from './lifecycle/log.ts';
 import { orderlyStop } from './lifecycle/shutdown.ts';
 import { Health } from './rpc/health.ts';
 import { HealthMonitor } from './rpc/health-monitor.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
+import { AutomaticRotation } from './service/automatic-rotation.ts';
+import { DestructionSchedule } from './service/destruction-schedule.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
+import { KeyDestruction } from './service/key-destruction.ts';
+import { KeyImport } from './service/key-import.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
+import { KeySettingsService } from './service/key-settings.ts';
+import { LeftoverRecords } from './service/leftover-records.ts';
+import { PublicKeyService } from './service/public-key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
+import { StreamService } from './service/stream-service.ts';
 import { Turns } from './service/turns.ts';
 import { HostedToken } from './token-host/hosted-token.ts';
 import type { HostedTokenOptions } from './token-host/hosted-token-options.ts';
-import type { HostTransition } from './token-host/supervisor.ts';
 
 export interface Daemon {
   /** Where clients reach it, in the order of the configuration's listeners. */
@@ -30,6 +38,9 @@ const HOST_PROGRAM = fileURLToPath(new URL('./token-host/host-process.js', impor
 
 /** How long hosts get to log out; by then they have nothing else left to do. */
 const LOGOUT_LIMIT_MS = 2_000;
+
+/** For a destruction that has begun; what is not done by then the next start does. */
+const DESTRUCTION_LIMIT_MS = 2_000;
 
 /** How long a step of the stop may overrun its own limit before the next one starts. */
 const GRACE_MS = 1_000;
@@ -52,10 +63,17 @@ export async function startDaemon(
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
-  const { server, monitor, catalog } = buildServer(config, log, token);
-  const refreshing = refreshRegularly(catalog, config.keys.refreshIntervalMs, log);
+  const { server, monitor, catalog, rotation, schedule } = buildServer(config, log, token);
+  const leftovers = new LeftoverRecords({
+    ...{ catalog, token },
+    onRemoved: (key, records) =>
+      log.info({ key, records }, 'records that a crash has left were removed'),
+  });
+  const refreshing = refreshRegularly(catalog, leftovers, config.keys.refreshIntervalMs, log);
   const stop = orderlyStop(
     [
+      { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
+      { name: 'destruction', limitMs: DESTRUCTION_LIMIT_MS, run: () => schedule.stop() },
       { name: 'health', limitMs: GRACE_MS, run: () => monitor.stop() },
       {
         name: 'drain',
@@ -77,6 +95,8 @@ export async function startDaemon(
     await monitor.start();
     const addresses: string[] = [];
     for (const listener of listeners) addresses.push(await server.listen(listener));
+    rotation.start();
+    schedule.start();
     return { addresses, stop };
   } catch (error) {
     await stop();
@@ -109,6 +129,8 @@ interface Built {
   readonly server: RpcServer;
   readonly monitor: HealthMonitor;
   readonly catalog: KeyCatalog;
+  readonly rotation: AutomaticRotation;
+  readonly schedule: DestructionSchedule;
 }
 
 function buildServer(config: Config, log: Log, token: HostedToken): Built {
@@ -124,18 +146,44 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
         'several objects on the token claim one version of a key; it is refused',
       );
     },
+    onUnreadable: ({ name }, records) =>
+      log.warn(
+        { key: name, records },
+        'data objects on the token say that they are records of a key but cannot be understood; ' +
+          'a newer sigild may have written them; they are ignored',
+      ),
   });
   const shared = {
     token,
     catalog,
     policy: accessPolicy(config),
     enabledAlgorithms: new Set(config.algorithms),
+    minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
   };
+  const destruction = new KeyDestruction({
+    ...shared,
+    ...config.keys,
+    onDestroyed: ({ key, version, id }) =>
+      log.info({ key, version, id }, 'a version was destroyed, as was scheduled'),
+  });
+  const schedule = new DestructionSchedule({
+    catalog,
+    destruction,
+    intervalMs: config.keys.refreshIntervalMs,
+    onFailure: (key, error) =>
+      log.warn({ err: error, key }, 'what is due of a key could not be done; it is tried again'),
+  });
+  const lifecycle = new KeyLifecycle(shared);
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
+    streams: new StreamService(shared),
     keys: new KeyService(shared),
-    lifecycle: new KeyLifecycle(shared),
+    lifecycle,
+    settings: new KeySettingsService(shared),
+    destruction,
+    imports: new KeyImport({ ...shared, lifecycle }),
+    publicKeys: new PublicKeyService(shared),
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,
@@ -154,7 +202,20 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
       else log.warn({ err: error }, 'the canary key does not sign: NOT_SERVING');
     },
   });
-  return { server, monitor, catalog };
+  const rotation = new AutomaticRotation({
+    catalog,
+    lifecycle,
+    isServing: () => monitor.serving,
+    onRotated: ({ name, versions }) =>
+      log.info({ key: name, version: versions[0]?.version }, 'a key was rotated automatically'),
+    onFailure: (name, error) =>
+      log.warn(
+        { key: name, err: error },
+        'a key is due but cannot be rotated automatically; it is tried again until it can, is ' +
+          'rotated by hand or has no rotation period any more',
+      ),
+  });
+  return { server, monitor, catalog, rotation, schedule };
 }
 
 function accessPolicy({ clients }: Config): AccessPolicy {
@@ -169,29 +230,19 @@ function accessPolicy({ clients }: Config): AccessPolicy {
 }
 
 /** Bounds how long a change that another program makes on the token stays unseen. */
-function refreshRegularly(catalog: KeyCatalog, intervalMs: number, log: Log): NodeJS.Timeout {
+function refreshRegularly(
+  catalog: KeyCatalog,
+  leftovers: LeftoverRecords,
+  intervalMs: number,
+  log: Log,
+): NodeJS.Timeout {
   const refresh = () =>
-    catalog.refresh().catch((error: unknown) => {
-      log.debug({ err: error }, 'the keys on the token could not be listed');
-    });
+    catalog
+      .refresh()
+      .then(() => leftovers.look())
+      .catch((error: unknown) => {
+        log.debug({ err: error }, 'the keys on the token could not be listed');
+      });
   void refresh();
   return setInterval(refresh, intervalMs);
-}
-
-/** @param what the subject of the messages */
-function logTransition(log: Log, what: string, transition: HostTransition): void {
-  switch (transition.event) {
-    case 'started': {
-      const { pid, serial, lanes, shortage, warmth } = transition.host;
-      const fields = { hostPid: pid, serial, sessions: lanes.length, warmth };
-      if (shortage === undefined) log.info(fields, `${what} is logged in`);
-      else log.warn({ ...fields, shortage }, `${what} got fewer sessions than configured`);
-      return;
-    }
-    case 'lost':
-      log.warn({ hostPid: transition.host.pid, err: transition.reason }, `${what} is replaced`);
-      return;
-    case 'failed':
-      log.error({ err: transition.failure }, `${what} could not start`);
-  }
 }

@@ -1,11 +1,13 @@
-import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { importSecret, type WrappedSecret } from '../client/secret-import.ts';
+import { contentOf, type DataSource } from '../client/send-stream.ts';
 import type { Algorithm } from '../domain/algorithm.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import { secondsAndNanos } from '../domain/duration.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
-import { credentialsFor, parseAddress } from './daemon-address.ts';
-import { daemonFailure } from './daemon-failure.ts';
+import { DaemonConnection } from './daemon-connection.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { type KeyDocument, keyDocument } from './key-documents.ts';
+import { jsonObject, type PublicKeyDocument, publicKeyDocument } from './public-key-documents.ts';
 import { type ServedTokenDocument, servedTokenDocument } from './served-token-documents.ts';
 import {
   type SignatureDocument,
@@ -20,40 +22,6 @@ const { service: SIGNING } = v1.SigningService;
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
-/**
- * Every call of sigild.v1 is safe to repeat, CreateKey and RotateKey by their request ids: one that a
- * broken connection or a lost token ended was made twice more at most, within its deadline.
- */
-const SERVICE_CONFIG = {
-  methodConfig: [
-    {
-      name: [{ service: 'sigild.v1.KeyService' }, { service: 'sigild.v1.SigningService' }],
-      retryPolicy: {
-        maxAttempts: 3,
-        initialBackoff: '0.1s',
-        maxBackoff: '1s',
-        backoffMultiplier: 3,
-        retryableStatusCodes: ['UNAVAILABLE'],
-      },
-    },
-  ],
-};
-
-const CHANNEL_OPTIONS = {
-  'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
-  // A name server has no say in how calls are made, and a proxy none in what the daemon is told.
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.enable_http_proxy': 0,
-  'grpc.enable_channelz': 0,
-};
-
-/** What the generated definition of an rpc says. */
-interface UnaryMethod<Request, Response> {
-  readonly path: string;
-  requestSerialize(request: Request): Buffer;
-  responseDeserialize(bytes: Buffer): Response;
-}
-
 interface KeyReference {
   readonly key: string;
   readonly version: number | undefined;
@@ -61,28 +29,61 @@ interface KeyReference {
 
 /** The daemon's API as sigilctl shows it. Every method throws a {@link CommandFailure}. */
 export class DaemonClient {
-  readonly #address: string;
-  readonly #timeoutMs: number;
-  readonly #client: Client;
+  readonly #connection: DaemonConnection;
 
   constructor(address: string, options: DaemonOptions) {
-    const parsed = parseAddress(address);
-    this.#address = address;
-    this.#timeoutMs = options.timeoutMs;
-    this.#client = new Client(parsed.target, credentialsFor(parsed, options), CHANNEL_OPTIONS);
+    this.#connection = new DaemonConnection(address, options);
   }
 
   async createKey(item: {
     readonly key: string;
     readonly algorithm: Algorithm;
+    readonly reuseName: boolean;
     readonly requestId: string;
+    /** 0 for none. */
+    readonly rotationPeriodMs: number;
+    readonly destroyable: boolean;
   }): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.CreateKey, item);
+    const { rotationPeriodMs, ...request } = item;
+    const rotationPeriod = secondsAndNanos(rotationPeriodMs);
+    const { key } = await this.#connection.call(KEYS.CreateKey, { ...request, rotationPeriod });
+    return keyDocument(key);
+  }
+
+  async updateKey(item: {
+    readonly key: string;
+    /** 0 for none. */
+    readonly rotationPeriodMs: number;
+  }): Promise<KeyDocument> {
+    const rotationPeriod = secondsAndNanos(item.rotationPeriodMs);
+    const { key } = await this.#connection.call(KEYS.UpdateKey, { key: item.key, rotationPeriod });
+    return keyDocument(key);
+  }
+
+  /** @throws {RangeError} for a secret that the algorithm does not take */
+  async importKey({
+    secret,
+    ...item
+  }: {
+    readonly key: string;
+    readonly algorithm: Algorithm;
+    readonly secret: Buffer;
+    readonly requestId: string;
+    readonly newVersion: boolean;
+    readonly keepActive: boolean;
+  }): Promise<KeyDocument> {
+    const { algorithm } = item;
+    const calls = {
+      getImportKey: () => this.#connection.call(KEYS.GetImportKey, { algorithm }),
+      importKey: (wrapped: WrappedSecret) =>
+        this.#connection.call(KEYS.ImportKey, { ...item, ...wrapped }),
+    };
+    const { key } = await importSecret(calls, algorithm, secret);
     return keyDocument(key);
   }
 
   async getKey(reference: KeyReference): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.GetKey, present(reference));
+    const { key } = await this.#connection.call(KEYS.GetKey, present(reference));
     return keyDocument(key);
   }
 
@@ -91,16 +92,33 @@ export class DaemonClient {
     readonly keepActive: boolean;
     readonly requestId: string;
   }): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.RotateKey, item);
+    const { key } = await this.#connection.call(KEYS.RotateKey, item);
     return keyDocument(key);
   }
 
   async updateKeyVersion(item: {
     readonly key: string;
     readonly version: number;
-    readonly state: KeyState;
+    readonly state: UsageState;
   }): Promise<KeyDocument> {
-    const { key } = await this.#call(KEYS.UpdateKeyVersion, item);
+    const { key } = await this.#connection.call(KEYS.UpdateKeyVersion, item);
+    return keyDocument(key);
+  }
+
+  async scheduleDestroy(item: {
+    readonly key: string;
+    readonly version: number;
+    /** undefined: the daemon's configuration says. */
+    readonly delayMs: number | undefined;
+  }): Promise<KeyDocument> {
+    const { delayMs, ...reference } = item;
+    const delay = delayMs === undefined ? {} : { delay: secondsAndNanos(delayMs) };
+    const { key } = await this.#connection.call(KEYS.ScheduleDestroy, { ...reference, ...delay });
+    return keyDocument(key);
+  }
+
+  async restore(item: { readonly key: string; readonly version: number }): Promise<KeyDocument> {
+    const { key } = await this.#connection.call(KEYS.Restore, item);
     return keyDocument(key);
   }
 
@@ -109,51 +127,64 @@ export class DaemonClient {
     const keys: KeyDocument[] = [];
     let pageToken = '';
     do {
-      const page = await this.#call(KEYS.ListKeys, { pageSize: PAGE_SIZE, pageToken });
+      const page = await this.#connection.call(KEYS.ListKeys, { pageSize: PAGE_SIZE, pageToken });
       keys.push(...page.keys.map(keyDocument));
       pageToken = page.nextPageToken ?? '';
     } while (pageToken !== '');
     return keys;
   }
 
+  async getPublicKey(reference: KeyReference): Promise<PublicKeyDocument> {
+    const { publicKey } = await this.#connection.call(KEYS.GetPublicKey, present(reference));
+    return publicKeyDocument(publicKey);
+  }
+
+  async getJwks(): Promise<object> {
+    const { jwks } = await this.#connection.call(KEYS.ListPublicKeys, {});
+    return jsonObject(jwks);
+  }
+
   async getTokenInfo(): Promise<ServedTokenDocument> {
-    const { token } = await this.#call(KEYS.GetTokenInfo, {});
+    const { token } = await this.#connection.call(KEYS.GetTokenInfo, {});
     return servedTokenDocument(token);
   }
 
   async sign(item: KeyReference & { readonly data: Buffer }): Promise<SignatureDocument> {
-    return signatureDocument(item.key, await this.#call(SIGNING.Sign, present(item)));
+    return signatureDocument(item.key, await this.#connection.call(SIGNING.Sign, present(item)));
   }
 
   async verify(
     item: KeyReference & { readonly data: Buffer; readonly signature: Buffer },
   ): Promise<VerificationDocument> {
-    return verificationDocument(item.key, await this.#call(SIGNING.Verify, present(item)));
+    return verificationDocument(
+      item.key,
+      await this.#connection.call(SIGNING.Verify, present(item)),
+    );
+  }
+
+  /** As {@link sign}, of data that are not read as a whole. */
+  async signStream(reference: KeyReference, source: DataSource): Promise<SignatureDocument> {
+    const contents = contentOf(present(reference), source);
+    return signatureDocument(
+      reference.key,
+      await this.#connection.send(SIGNING.SignStream, contents),
+    );
+  }
+
+  /** As {@link verify}, of data that are not read as a whole. */
+  async verifyStream(
+    item: KeyReference & { readonly signature: Buffer },
+    source: DataSource,
+  ): Promise<VerificationDocument> {
+    const contents = contentOf(present(item), source);
+    return verificationDocument(
+      item.key,
+      await this.#connection.send(SIGNING.VerifyStream, contents),
+    );
   }
 
   close(): void {
-    this.#client.close();
-  }
-
-  #call<Request, Response>(
-    method: UnaryMethod<Request, Response>,
-    request: Request,
-  ): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      const answered = (error: ServiceError | null, response?: Response) => {
-        if (error) reject(daemonFailure(error, this.#address, this.#client.getChannel()));
-        else resolve(response as Response);
-      };
-      this.#client.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        new Metadata(),
-        { deadline: Date.now() + this.#timeoutMs },
-        answered,
-      );
-    });
+    this.#connection.close();
   }
 }
 

@@ -19,7 +19,7 @@ export function daemonFailure(
   }
   const isConnected = channel.getConnectivityState(false) === connectivityState.READY;
   if (!isConnected || error.code === status.UNAVAILABLE) return unreachable(error, address);
-  if (error.code === status.DEADLINE_EXCEEDED) return overdue(error, address);
+  if (error.code === status.DEADLINE_EXCEEDED) return stalled(address, error);
   return new CommandFailure(status[error.code] ?? 'UNKNOWN', error.details, { cause: error });
 }
 
@@ -38,7 +38,8 @@ function unreachable(error: ServiceError, address: string): CommandFailure {
   );
 }
 
-function overdue(error: ServiceError, address: string): CommandFailure {
+/** What a daemon that does not answer in time means to the user of sigilctl. */
+export function stalled(address: string, error?: ServiceError): CommandFailure {
   return new CommandFailure(
     'DEADLINE_EXCEEDED',
     `the daemon at ${address} is there, but has not answered in time`,

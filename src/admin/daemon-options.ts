@@ -22,7 +22,8 @@ export interface DaemonOptions extends TlsOptions {
   readonly timeoutMs: number;
 }
 
-export function addDaemonOptions(command: Command): Command {
+/** @param timeoutMs unless the command line says otherwise */
+export function addDaemonOptions(command: Command, timeoutMs = DEFAULT_TIMEOUT_MS): Command {
   return command
     .option('--address <address>', 'the daemon: unix:PATH or HOST:PORT (default: $SIGILD_ADDRESS)')
     .option('--ca <file>', "PEM certificates that the daemon's certificate must come from")
@@ -32,7 +33,7 @@ export function addDaemonOptions(command: Command): Command {
       '--timeout-ms <ms>',
       'how long to wait for each answer of the daemon',
       integer(1, MAX_TIMEOUT_MS),
-      DEFAULT_TIMEOUT_MS,
+      timeoutMs,
     );
 }
 

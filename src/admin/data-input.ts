@@ -1,24 +1,35 @@
 import { createReadStream } from 'node:fs';
 import { CommandFailure, messageOf, usageFailure } from './command-failure.ts';
 
-/** Twice the highest maxDataBytes that a daemon can be configured with, whose answer is shown below it. */
-const MAX_INPUT_BYTES = 32 * 1_048_576;
+/**
+ * Data up to this length, which is the maxDataBytes that a daemon has unless it is configured otherwise,
+ * travel in one request, which can be repeated; longer ones in a stream.
+ */
+const MAX_REQUEST_BYTES = 1_048_576;
 
 /** What a signature may have, with room: the longest of any algorithm has some hundred bytes. */
 const MAX_SIGNATURE_TEXT_BYTES = 65_536;
+
+/** All of the data, or pieces of data that are too long to be read as a whole. */
+export type Data =
+  | { readonly whole: Buffer }
+  /** Throws {CommandFailure} USAGE */
+  | { readonly pieces: AsyncIterable<Buffer> };
 
 /**
  * Reads the data to sign or verify.
  *
  * @param file a path, or `-` for stdin, which is also read when no file is given and stdin is not a
  *   terminal
- * @throws {CommandFailure} USAGE, DATA_TOO_LARGE
+ * @throws {CommandFailure} USAGE
  */
-export async function readData(file: string | undefined): Promise<Buffer> {
+export async function readData(file: string | undefined): Promise<Data> {
   if (file === undefined && process.stdin.isTTY) {
     throw usageFailure('no data', 'name a file with --input-file, or pipe the data in');
   }
-  return readAll(file === '-' ? undefined : file, MAX_INPUT_BYTES);
+  const input = piecesOf(file === '-' ? undefined : file);
+  const { pieces, isAll } = await readFirst(input, MAX_REQUEST_BYTES);
+  return isAll ? { whole: Buffer.concat(pieces) } : { pieces: joined(pieces, input) };
 }
 
 /** Where `verify` takes the signature from: exactly one of the two. */
@@ -58,23 +69,47 @@ export function decodeBase64(text: string): Buffer | undefined {
   return bytes.toString('base64') === text ? bytes : undefined;
 }
 
-/** @param file undefined: stdin */
+/** @param file undefined: stdin @throws {CommandFailure} USAGE, DATA_TOO_LARGE */
 async function readAll(file: string | undefined, maxBytes: number): Promise<Buffer> {
-  const name = file ?? 'stdin';
+  const input = piecesOf(file);
+  const { pieces, isAll } = await readFirst(input, maxBytes);
+  if (isAll) return Buffer.concat(pieces);
+  await input.return(undefined);
+  throw new CommandFailure('DATA_TOO_LARGE', `${file ?? 'stdin'} has more than ${maxBytes} bytes`);
+}
+
+/** Reads until there are more than so many bytes, or no more at all. */
+async function readFirst(
+  input: AsyncIterator<Buffer>,
+  maxBytes: number,
+): Promise<{ readonly pieces: Buffer[]; readonly isAll: boolean }> {
+  const pieces: Buffer[] = [];
+  for (let bytes = 0; bytes <= maxBytes; ) {
+    const { value, done } = await input.next();
+    if (done) return { pieces, isAll: true };
+    pieces.push(value);
+    bytes += value.byteLength;
+  }
+  return { pieces, isAll: false };
+}
+
+async function* joined(
+  first: readonly Buffer[],
+  rest: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer, void, undefined> {
+  yield* first;
+  yield* rest;
+}
+
+/** @param file undefined: stdin @throws {CommandFailure} USAGE */
+async function* piecesOf(file: string | undefined): AsyncGenerator<Buffer, undefined, undefined> {
   const stream: AsyncIterable<Buffer> = file === undefined ? process.stdin : createReadStream(file);
-  const chunks: Buffer[] = [];
-  let bytes = 0;
   try {
-    for await (const chunk of stream) {
-      chunks.push(chunk);
-      bytes += chunk.byteLength;
-      if (bytes > maxBytes) break;
-    }
+    yield* stream;
   } catch (error) {
+    const name = file ?? 'stdin';
     throw new CommandFailure('USAGE', `${name} cannot be read: ${messageOf(error)}`, {
       cause: error,
     });
   }
-  if (bytes <= maxBytes) return Buffer.concat(chunks);
-  throw new CommandFailure('DATA_TOO_LARGE', `${name} has more than ${maxBytes} bytes`);
 }

@@ -17,7 +17,7 @@ export const EXIT_STATUS = {
   },
   configuration: {
     code: EXIT_CODES.CONFIGURATION,
-    meaning: 'a PIN file, certificate or PKCS#11 module cannot be used',
+    meaning: 'a PIN or secret file, certificate or PKCS#11 module cannot be used',
   },
 } as const satisfies Record<string, { readonly code: number; readonly meaning: string }>;
 

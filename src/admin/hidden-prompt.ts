@@ -19,12 +19,13 @@ export class HiddenPrompt {
   readonly #characters: AsyncIterator<string, void>;
 
   /**
-   * @param elsewhere tells the user how to give a PIN without a terminal
+   * @param elsewhere tells the user how to give it without a terminal
+   * @param what is asked for
    * @throws {CommandFailure} USAGE where there is no terminal
    */
-  constructor(elsewhere: string) {
-    this.#output = openTerminal('w', elsewhere);
-    this.#input = new ReadStream(openTerminal('r', elsewhere));
+  constructor(elsewhere: string, what = 'PIN') {
+    this.#output = openTerminal('w', elsewhere, what);
+    this.#input = new ReadStream(openTerminal('r', elsewhere, what));
     this.#input.setEncoding('utf8');
     // Also hands Ctrl-C to this class: the terminal shall not stay without echo.
     this.#input.setRawMode(true);
@@ -84,11 +85,11 @@ async function* charactersOf(input: AsyncIterable<string>): AsyncGenerator<strin
   }
 }
 
-function openTerminal(flags: string, elsewhere: string): number {
+function openTerminal(flags: string, elsewhere: string, what: string): number {
   try {
     return openSync(TERMINAL, flags);
   } catch (error) {
-    throw new CommandFailure('USAGE', 'no PIN, and no terminal to ask for it', {
+    throw new CommandFailure('USAGE', `no ${what}, and no terminal to ask for it`, {
       nextStep: elsewhere,
       cause: error,
     });

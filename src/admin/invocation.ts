@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../domain/duration.ts';
 import { OUTPUT_FORMATS, Output, type OutputFormat, type OutputStreams } from './output.ts';
 
 /** One run of sigilctl. */
@@ -14,8 +15,8 @@ export interface Invocation {
 export interface CommandResult {
   /** For programs: printed as one JSON document. */
   readonly document: object;
-  /** For people. */
-  readonly text: string;
+  /** For people; bytes are written as they are. */
+  readonly text: string | Uint8Array;
   /** For people, on stderr. */
   readonly note?: string;
   readonly exitCode?: number;
@@ -66,6 +67,13 @@ export function printing<Args extends readonly unknown[]>(
     if (note !== undefined) printer.note(note);
     invocation.exitCode = exitCode ?? 0;
   };
+}
+
+/** Parses an option's argument, such as 90d or 12h. @returns milliseconds */
+export function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  throw new InvalidArgumentError('It must be a number and its unit: 90d, 12h, 30m or 45s.');
 }
 
 /** Parses an option's argument. */

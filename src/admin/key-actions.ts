@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { CommandFailure, usageFailure } from './command-failure.ts';
 import { type DaemonClient, withDaemon } from './daemon-client.ts';
 import type { DaemonOptions } from './daemon-options.ts';
@@ -12,6 +12,14 @@ export type ListOptions = DaemonOptions;
 export interface CreateOptions extends DaemonOptions {
   readonly algorithm: Algorithm;
   readonly requestId?: string;
+  readonly reuseName?: boolean;
+  readonly rotationPeriod?: number;
+  readonly indestructible?: boolean;
+}
+
+export interface UpdateOptions extends DaemonOptions {
+  /** In milliseconds; 0 for none. */
+  readonly rotationPeriod: number;
 }
 
 export interface ShowOptions extends DaemonOptions {
@@ -41,9 +49,26 @@ export async function createKey(
   name: string,
   options: CreateOptions,
 ): Promise<CommandResult> {
+  const { algorithm, rotationPeriod: rotationPeriodMs = 0, indestructible = false } = options;
+  const { reuseName = false } = options;
   return repeatable(address, options, 'the key may exist', (daemon, requestId) =>
-    daemon.createKey({ key: name, algorithm: options.algorithm, requestId }),
+    daemon.createKey({
+      ...{ key: name, algorithm, reuseName, requestId },
+      ...{ rotationPeriodMs, destroyable: !indestructible },
+    }),
   );
+}
+
+/** `key update` */
+export async function updateKey(
+  address: string,
+  name: string,
+  options: UpdateOptions,
+): Promise<CommandResult> {
+  const document = await withDaemon(address, options, (daemon) =>
+    daemon.updateKey({ key: name, rotationPeriodMs: options.rotationPeriod }),
+  );
+  return { document, text: keyText(document) };
 }
 
 /** `key rotate` */
@@ -62,7 +87,7 @@ export async function rotateKey(
 export async function setState(
   address: string,
   name: string,
-  state: KeyState,
+  state: UsageState,
   options: StateOptions,
 ): Promise<CommandResult> {
   const document = await withDaemon(address, options, (daemon) =>
@@ -74,7 +99,7 @@ export async function setState(
 /** `key list` */
 export async function listKeys(address: string, options: ListOptions): Promise<CommandResult> {
   const keys = await withDaemon(address, options, (daemon) => daemon.listKeys());
-  return { document: { keys }, text: keyListText(keys) };
+  return { document: { keys }, text: keyListText(keys, Date.now()) };
 }
 
 /** `key show` */
@@ -94,7 +119,7 @@ export async function showKey(
  *
  * @param doubt what to say of a call that failed, and may have done its work all the same
  */
-async function repeatable(
+export async function repeatable(
   address: string,
   options: DaemonOptions & { readonly requestId?: string },
   doubt: string,

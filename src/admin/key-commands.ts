@@ -1,18 +1,19 @@
 import { type Command, Option } from 'commander';
 import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
-import { addCommand, addGroup, type Invocation, integer, printing } from './invocation.ts';
+import { addDestructionCommands } from './destruction-commands.ts';
+import { addImport } from './import-command.ts';
+import { addCommand, addGroup, duration, type Invocation, printing } from './invocation.ts';
 import type {
   CreateOptions,
   ListOptions,
   RotateOptions,
   ShowOptions,
   StateOptions,
+  UpdateOptions,
 } from './key-actions.ts';
-
-/** The wire has 32 bits for a version. */
-export const MAX_VERSION_NUMBER = 0xffff_ffff;
+import { versionNumber } from './version-number.ts';
 
 /** The commands that give a version a state. */
 const STATE_COMMANDS = [
@@ -27,23 +28,31 @@ const STATE_COMMANDS = [
     state: 'DEACTIVATED',
     does: 'let a version verify what it signed, and never sign again',
   },
-] as const satisfies readonly { verb: string; state: KeyState; does: string }[];
+] as const satisfies readonly { verb: string; state: UsageState; does: string }[];
 
 const CREATE = 'sigilctl key create webhooks --algorithm HMAC_SHA256';
 
-export function addKeyCommands(program: Command, invocation: Invocation): void {
-  const key = addGroup(program, 'key', 'make, rotate and show keys through the daemon', [
+/** @returns the group of the commands for keys */
+export function addKeyCommands(program: Command, invocation: Invocation): Command {
+  const key = addGroup(program, 'key', 'make, import, rotate and show keys through the daemon', [
     CREATE,
+    'sigilctl key import partner --algorithm HMAC_SHA1 --format text --secret-file F',
     'sigilctl key list',
     'sigilctl key show webhooks',
     'sigilctl key rotate webhooks',
+    'sigilctl key update webhooks --rotation-period 90d',
     'sigilctl key suspend webhooks --version 2',
+    'sigilctl key destroy webhooks --version 2',
   ]);
   addCreate(key, invocation);
+  addImport(key, invocation);
   addList(key, invocation);
   addShow(key, invocation);
   addRotate(key, invocation);
+  addUpdate(key, invocation);
   for (const command of STATE_COMMANDS) addState(key, command, invocation);
+  addDestructionCommands(key, invocation);
+  return key;
 }
 
 function addCreate(key: Command, invocation: Invocation): void {
@@ -51,7 +60,11 @@ function addCreate(key: Command, invocation: Invocation): void {
     key,
     'create <name>',
     'generate a key inside the token; its value never leaves it',
-    [CREATE, `${CREATE} -o json`, `${CREATE} --request-id 7d444840-9dc0-11d1-b245-5ffdce74fad2`],
+    [
+      CREATE,
+      `${CREATE} --rotation-period 90d --indestructible`,
+      `${CREATE} --request-id 7d444840-9dc0-11d1-b245-5ffdce74fad2 -o json`,
+    ],
   )
     .addOption(
       new Option('--algorithm <algorithm>', 'what the key is for')
@@ -59,9 +72,16 @@ function addCreate(key: Command, invocation: Invocation): void {
         .makeOptionMandatory(),
     )
     .option(
+      '--rotation-period <duration>',
+      'have the daemon rotate it when its newest version is as old as this, 90d for instance',
+      duration,
+    )
+    .option('--indestructible', 'never destroy any of its versions; that cannot be changed')
+    .option(
       '--request-id <id>',
       'makes the command safe to repeat: the same id, the same key (default: a fresh UUID)',
-    );
+    )
+    .option('--reuse-name', 'take a name again of which all versions have been destroyed');
   addDaemonOptions(command).action(
     printing(invocation, async (name: string, options: CreateOptions) => {
       const { createKey } = await import('./key-actions.ts');
@@ -89,7 +109,7 @@ function addShow(key: Command, invocation: Invocation): void {
     'show <name>',
     'show a key, its versions and what the token reports of them',
     ['sigilctl key show webhooks', 'sigilctl key show webhooks --version 1 -o json'],
-  ).option('--version <n>', 'this version alone', integer(1, MAX_VERSION_NUMBER));
+  ).option('--version <n>', 'this version alone', versionNumber);
   addDaemonOptions(command).action(
     printing(invocation, async (name: string, options: ShowOptions) => {
       const { showKey } = await import('./key-actions.ts');
@@ -118,6 +138,23 @@ function addRotate(key: Command, invocation: Invocation): void {
   );
 }
 
+function addUpdate(key: Command, invocation: Invocation): void {
+  const command = addCommand(key, 'update <name>', "change a key's settings", [
+    'sigilctl key update webhooks --rotation-period 90d',
+    'sigilctl key update webhooks --rotation-period none',
+  ]).requiredOption(
+    '--rotation-period <duration>',
+    'how old its newest version gets before the daemon rotates it, 90d for instance; or none',
+    (text) => (text === 'none' ? 0 : duration(text)),
+  );
+  addDaemonOptions(command).action(
+    printing(invocation, async (name: string, options: UpdateOptions) => {
+      const { updateKey } = await import('./key-actions.ts');
+      return updateKey(addressOf(options, invocation), name, options);
+    }),
+  );
+}
+
 function addState(
   key: Command,
   { verb, state, does }: (typeof STATE_COMMANDS)[number],
@@ -125,7 +162,7 @@ function addState(
 ): void {
   const command = addCommand(key, `${verb} <name>`, does, [
     `sigilctl key ${verb} webhooks --version 2`,
-  ]).requiredOption('--version <n>', 'which version', integer(1, MAX_VERSION_NUMBER));
+  ]).requiredOption('--version <n>', 'which version', versionNumber);
   addDaemonOptions(command).action(
     printing(invocation, async (name: string, options: StateOptions) => {
       const { setState } = await import('./key-actions.ts');

@@ -1,8 +1,14 @@
+import {
+  durationText,
+  milliseconds,
+  roughDurationText,
+  type SecondsAndNanos,
+} from '../domain/duration.ts';
 import type { Key__Output } from '../generated/sigild/v1/Key.ts';
 import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
 import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
 import { CommandFailure } from './command-failure.ts';
-import { columns, fields } from './layout.ts';
+import { columns, fields, yesNo } from './layout.ts';
 
 /** `key create -o json`, `key show -o json` and an item of `key list -o json`. */
 export interface KeyDocument {
@@ -12,6 +18,11 @@ export interface KeyDocument {
   readonly primaryVersion: number;
   /** Newest first. */
   readonly versions: readonly KeyVersionDocument[];
+  /** Milliseconds; absent where the daemon does not rotate the key by itself. */
+  readonly rotationPeriodMs: number | undefined;
+  /** ISO 8601, in UTC; absent without a rotation period. */
+  readonly nextRotationTime: string | undefined;
+  readonly destroyable: boolean;
 }
 
 interface KeyVersionDocument {
@@ -22,8 +33,12 @@ interface KeyVersionDocument {
   readonly algorithm: string;
   /** ISO 8601, in UTC; absent for a key that another tool made. */
   readonly createTime: string | undefined;
+  /** ISO 8601, in UTC: when it will be destroyed, or was; absent in other states. */
+  readonly destroyTime: string | undefined;
   /** What the token reports; the rest is absent. */
   readonly attributes: TokenAttributesDocument;
+  /** GENERATED or IMPORTED; absent where the token does not report it. */
+  readonly origin: string | undefined;
 }
 
 interface TokenAttributesDocument {
@@ -53,18 +68,23 @@ export function keyDocument(key: Key__Output | undefined): KeyDocument {
     algorithm: enumText(key.algorithm),
     primaryVersion: key.primaryVersion ?? 0,
     versions: key.versions.map(versionDocument),
+    rotationPeriodMs: key.rotationPeriod ? milliseconds(key.rotationPeriod) : undefined,
+    nextRotationTime: key.nextRotationTime ? isoTime(key.nextRotationTime) : undefined,
+    destroyable: key.destroyable ?? true,
   };
 }
 
 function versionDocument(version: KeyVersion__Output): KeyVersionDocument {
-  const { createTime } = version;
+  const { createTime, destroyTime } = version;
   return {
     version: version.version ?? 0,
     id: version.id ?? '',
     state: enumText(version.state),
     algorithm: enumText(version.algorithm),
-    createTime: createTime && isoTime(createTime.seconds ?? 0, createTime.nanos ?? 0),
+    createTime: createTime ? isoTime(createTime) : undefined,
+    destroyTime: destroyTime ? isoTime(destroyTime) : undefined,
     attributes: attributesDocument(version.attributes ?? {}),
+    origin: version.origin && enumText(version.origin),
   };
 }
 
@@ -78,20 +98,23 @@ export function enumText(value: string | number | undefined): string {
   return value === undefined ? 'UNSPECIFIED' : String(value);
 }
 
-function isoTime(seconds: number, nanos: number): string | undefined {
-  const time = new Date(seconds * 1_000 + nanos / 1_000_000);
+function isoTime(timestamp: Partial<SecondsAndNanos>): string | undefined {
+  const time = new Date(milliseconds(timestamp));
   return Number.isNaN(time.getTime()) ? undefined : time.toISOString();
 }
 
-export function keyListText(keys: readonly KeyDocument[]): string {
+/** STATE and AGE are those of the newest version. */
+export function keyListText(keys: readonly KeyDocument[], nowMs: number): string {
   return columns(
-    ['NAME', 'ALGORITHM', 'PRIMARY', 'VERSIONS', 'NEWEST'],
+    ['NAME', 'ALGORITHM', 'PRIMARY', 'VERSIONS', 'STATE', 'AGE', 'NEXT ROTATION'],
     keys.map((key) => [
       key.name,
       key.algorithm,
       primaryText(key),
       String(key.versions.length),
-      key.versions[0]?.createTime ?? ABSENT,
+      key.versions[0]?.state ?? ABSENT,
+      ageText(key.versions[0]?.createTime, nowMs),
+      key.nextRotationTime ?? ABSENT,
     ]),
   );
 }
@@ -101,19 +124,45 @@ export function keyText(key: KeyDocument): string {
     name: key.name,
     algorithm: key.algorithm,
     'primary version': primaryText(key),
+    'rotation period': periodText(key),
+    'next rotation': key.nextRotationTime ?? ABSENT,
+    destroyable: yesNo(key.destroyable),
   });
+  const isDestruction = key.versions.some(({ destroyTime }) => destroyTime !== undefined);
+  const destroyTime = (text: string) => (isDestruction ? [text] : []);
   const versions = columns(
-    ['VERSION', 'STATE', 'ALGORITHM', 'CREATED', 'ID', 'ATTRIBUTES'],
+    [
+      'VERSION',
+      'STATE',
+      ...destroyTime('DESTROY TIME'),
+      'ALGORITHM',
+      'CREATED',
+      'ORIGIN',
+      'ID',
+      'ATTRIBUTES',
+    ],
     key.versions.map((version) => [
       String(version.version),
       version.state,
+      ...destroyTime(version.destroyTime ?? ABSENT),
       version.algorithm,
       version.createTime ?? ABSENT,
+      version.origin ?? ABSENT,
       version.id,
       attributesText(version.attributes),
     ]),
   );
   return `${head}\n${versions}`;
+}
+
+function periodText({ rotationPeriodMs }: KeyDocument): string {
+  return rotationPeriodMs === undefined ? ABSENT : durationText(rotationPeriodMs);
+}
+
+/** A clock that is behind the daemon's makes no key younger than new. */
+function ageText(createTime: string | undefined, nowMs: number): string {
+  if (createTime === undefined) return ABSENT;
+  return roughDurationText(Math.max(0, nowMs - Date.parse(createTime)));
 }
 
 function primaryText({ primaryVersion }: KeyDocument): string {

@@ -7,7 +7,7 @@ export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** Where a command writes to. */
 export interface OutputStreams {
-  readonly stdout: { write(text: string): unknown };
+  readonly stdout: { write(text: string | Uint8Array): unknown };
   readonly stderr: { write(text: string): unknown };
 }
 
@@ -23,9 +23,9 @@ export class Output {
 
   /**
    * @param document the result for programs, printed as one JSON document
-   * @param text the result for people
+   * @param text the result for people, or bytes that they have asked for
    */
-  result(document: object, text: string): void {
+  result(document: object, text: string | Uint8Array): void {
     this.#streams.stdout.write(this.#format === 'json' ? json(document) : text);
   }
 

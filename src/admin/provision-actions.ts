@@ -103,7 +103,8 @@ async function apply(daemon: DaemonClient, { action, key }: Step): Promise<void>
   }
   await daemon.createKey({
     ...{ key: name, algorithm, requestId: randomUUID() },
-    ...{ rotationPeriodMs, destroyable },
+    ...{ rotationPeriodMs: rotationPeriodMs ?? 0, destroyable: destroyable ?? true },
+    reuseName: false,
   });
 }
 

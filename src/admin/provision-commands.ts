@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
 import { addCommand, type Invocation, printing } from './invocation.ts';
 import { Output, type OutputFormat } from './output.ts';
@@ -18,7 +18,9 @@ export function addProvisionCommand(program: Command, invocation: Invocation): v
     ],
   )
     .option('--check', 'change nothing; exit with 3 when the keys differ from the plan')
-    .option('--dry-run', 'change nothing; show what would be done');
+    .addOption(
+      new Option('--dry-run', 'change nothing; show what would be done').conflicts('check'),
+    );
   addDaemonOptions(command).action(
     printing(invocation, async (file: string, options: ProvisionOptions & Printed) => {
       const { provision } = await import('./provision-actions.ts');

@@ -39,8 +39,9 @@ export function differenceOf(
       steps.push({ action: 'create', key: planned, changes: creationOf(planned) });
       continue;
     }
-    impossible.push(...conflictsOf(planned, key));
-    const changes = updatesOf(planned, key);
+    const conflicts = conflictsOf(planned, key);
+    impossible.push(...conflicts);
+    const changes = conflicts.length > 0 ? [] : updatesOf(planned, key);
     if (changes.length > 0) steps.push({ action: 'update', key: planned, changes });
   }
   return { steps, impossible };
@@ -76,12 +77,19 @@ function updatesOf({ rotationPeriodMs }: PlannedKey, key: KeyDocument): Change[]
 
 /** What a key is made with it keeps for ever. */
 function conflictsOf({ name, algorithm, destroyable }: PlannedKey, key: KeyDocument): string[] {
+  if (key.versions.every(({ state }) => state === 'DESTROYED')) {
+    return [
+      `${name}: every version of it is DESTROYED; key create --reuse-name takes the name again`,
+    ];
+  }
   const conflicts: string[] = [];
   if (algorithm !== key.algorithm) {
     conflicts.push(`${name}: its algorithm is ${key.algorithm} and cannot become ${algorithm}`);
   }
   if (destroyable !== undefined && destroyable !== key.destroyable) {
-    const [is, be] = key.destroyable ? ['is', 'made indestructible'] : ['is not', 'made destroyable'];
+    const [is, be] = key.destroyable
+      ? ['is', 'made indestructible']
+      : ['is not', 'made destroyable'];
     conflicts.push(`${name}: it ${is} destroyable and cannot be ${be}`);
   }
   return conflicts;

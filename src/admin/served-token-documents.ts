@@ -2,7 +2,7 @@ import type { TokenInfo__Output } from '../generated/sigild/v1/TokenInfo.ts';
 import { CommandFailure } from './command-failure.ts';
 import { enumText } from './key-documents.ts';
 import { columns, fields, yesNo } from './layout.ts';
-import { attributesText } from './token-documents.ts';
+import { attributesText, recordsText } from './token-documents.ts';
 
 /** `token info -o json` of the token that a daemon uses. */
 export interface ServedTokenDocument {
@@ -24,6 +24,11 @@ export interface ServedTokenDocument {
     readonly enforced: boolean | undefined;
     readonly found: string;
   }[];
+  readonly records: {
+    /** Absent where that could not be found out. */
+    readonly kept: boolean | undefined;
+    readonly found: string;
+  };
   readonly hosts: readonly {
     readonly sessions: number;
     readonly warmKeys: { readonly inUse: boolean; readonly why: string };
@@ -52,6 +57,7 @@ export function servedTokenDocument(token: TokenInfo__Output | undefined): Serve
       enforced,
       found: found ?? '',
     })),
+    records: { kept: token.records?.kept, found: token.records?.found ?? '' },
     hosts: token.hosts.map(({ sessions, warmKeys, warmKeysReason }) => ({
       sessions: sessions ?? 0,
       warmKeys: { inUse: warmKeys ?? false, why: warmKeysReason ?? '' },
@@ -67,6 +73,7 @@ export function servedTokenText(token: ServedTokenDocument): string {
     model: token.model,
     'hardware version': token.hardwareVersion,
     'firmware version': token.firmwareVersion,
+    'keeps records': recordsText(token.records),
   });
   const algorithms = columns(
     ['ALGORITHM', 'SUPPORTED', 'MISSING'],

@@ -8,6 +8,7 @@ import { addKeyCommands } from './key-commands.ts';
 import { columns } from './layout.ts';
 import { asFailure, Output } from './output.ts';
 import { addProvisionCommand } from './provision-commands.ts';
+import { addPublicKeyCommands } from './public-key-commands.ts';
 import { addSigningCommands } from './signing-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
 
@@ -46,7 +47,7 @@ function programFor(invocation: Invocation): Command {
     .configureOutput({ outputError: () => undefined })
     .addHelpText('after', helpEnd());
   addTokenCommands(program, invocation);
-  addKeyCommands(program, invocation);
+  addPublicKeyCommands(addKeyCommands(program, invocation), invocation);
   addSigningCommands(program, invocation);
   addProvisionCommand(program, invocation);
   return program;

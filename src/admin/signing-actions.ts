@@ -20,8 +20,11 @@ export interface VerifyOptions extends InputOptions {
 /** `sign` */
 export async function sign(address: string, options: SignOptions): Promise<CommandResult> {
   const data = await readData(options.inputFile);
+  const reference = { key: options.key, version: options.keyVersion };
   const document = await withDaemon(address, options, (daemon) =>
-    daemon.sign({ key: options.key, version: options.keyVersion, data }),
+    'whole' in data
+      ? daemon.sign({ ...reference, data: data.whole })
+      : daemon.signStream(reference, data.pieces),
   );
   const { signature, version, versionId } = document;
   return { document, text: `${signature}\n`, note: `version ${version} (id ${versionId})` };
@@ -32,8 +35,11 @@ export async function verify(address: string, options: VerifyOptions): Promise<C
   const { signature: text, signatureFile } = options;
   const signature = await readSignature({ signature: text, signatureFile });
   const data = await readData(options.inputFile);
+  const item = { key: options.key, version: options.keyVersion, signature };
   const document = await withDaemon(address, options, (daemon) =>
-    daemon.verify({ key: options.key, version: options.keyVersion, data, signature }),
+    'whole' in data
+      ? daemon.verify({ ...item, data: data.whole })
+      : daemon.verifyStream(item, data.pieces),
   );
   return document.valid
     ? { document, text: `valid, version ${document.version}\n` }

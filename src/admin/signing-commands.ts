@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 import { addDaemonOptions, addressOf } from './daemon-options.ts';
-import { addCommand, type Invocation, integer, printing } from './invocation.ts';
-import { MAX_VERSION_NUMBER } from './key-commands.ts';
+import { addCommand, type Invocation, printing } from './invocation.ts';
 import type { SignOptions, VerifyOptions } from './signing-actions.ts';
+import { versionNumber } from './version-number.ts';
 
 const SIGN = 'sigilctl sign --key webhooks --input-file payload.bin';
 const VERIFY = 'sigilctl verify --key webhooks --input-file payload.bin';
@@ -55,7 +55,7 @@ function addVerify(program: Command, invocation: Invocation): void {
 function addInputOptions(command: Command, versionDescription: string): Command {
   command
     .requiredOption('--key <name>', "the key's name")
-    .option('--key-version <n>', versionDescription, integer(1, MAX_VERSION_NUMBER))
+    .option('--key-version <n>', versionDescription, versionNumber)
     .option(
       '--input-file <file>',
       'the data; - is stdin (default: stdin, when it is not a terminal)',

@@ -69,6 +69,7 @@ const NOT_MEASURED: TokenMeasurements = {
     why: 'measuring needs a login: give --pin-file, --pin-fd or --login',
   },
   attributes: undefined,
+  records: undefined,
 };
 
 /** `token info` of a token in a module. The token is looked at before anybody is asked for its PIN. */

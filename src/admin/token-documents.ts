@@ -1,4 +1,4 @@
-import type { AttributeSupport } from '../domain/token-info.ts';
+import type { AttributeSupport, RecordSupport } from '../domain/token-info.ts';
 import type {
   TokenDetails,
   TokenMeasurements,
@@ -74,6 +74,7 @@ export function tokenDetailsText(token: TokenInfoDocument): string {
     'public memory': memoryText(memory.publicFreeBytes, memory.publicTotalBytes),
     'private memory': memoryText(memory.privateFreeBytes, memory.privateTotalBytes),
     'warm keys': warmKeysText(warmKeys),
+    'keeps records': recordsText(token.records),
   });
   const tables = [details, algorithmsText(token)];
   if (token.attributes) tables.push(attributesText(token.attributes));
@@ -89,6 +90,13 @@ export function attributesText(attributes: readonly AttributeSupport[]): string 
       found,
     ]),
   );
+}
+
+/** @param records undefined where it was not tried */
+export function recordsText(records: RecordSupport | undefined): string {
+  if (!records) return 'not tried';
+  const { kept, found } = records;
+  return `${kept === undefined ? 'not found out' : yesNo(kept)} (${found})`;
 }
 
 function algorithmsText({ algorithms }: TokenDetails): string {

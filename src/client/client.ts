@@ -11,15 +11,24 @@ import { SigildError } from './sigild-error.ts';
 import { type SigningCall, SigningCalls, type Target } from './signing-calls.ts';
 import { SigningKey } from './signing-key.ts';
 import type { SigningResult } from './signing-results.ts';
+import { SigningStreams } from './signing-streams.ts';
 import { UnaryCalls } from './unary-calls.ts';
 
 export type { CallOptions } from './call-options.ts';
 export type { TlsOptions } from './channel.ts';
-export type { CreateKeyOptions, Key, Keys, KeyVersion, RotateKeyOptions } from './keys.ts';
+export type { Key, KeyVersion } from './key-decoding.ts';
+export type {
+  CreateKeyOptions,
+  ImportKeyOptions,
+  Keys,
+  RotateKeyOptions,
+} from './keys.ts';
+export type { Jwk, Jwks, PublicKey, PublicKeyOptions } from './public-keys.ts';
+export type { DataSource } from './send-stream.ts';
 export type { Reason } from './sigild-error.ts';
 // biome-ignore lint/performance/noBarrelFile: the package's one entry point exports its error too
 export { SigildError } from './sigild-error.ts';
-export type { SigningKey, SigningOptions } from './signing-key.ts';
+export type { Digest, SigningKey, SigningOptions, StreamingOptions } from './signing-key.ts';
 export type { Signature, Verification } from './signing-results.ts';
 
 export interface ConnectOptions {
@@ -59,7 +68,7 @@ export function connect(options: ConnectOptions): Client {
  * A daemon's API.
  *
  * Signing and verifying calls that are made together travel together. Calls that are safe to repeat,
- * which all are, are repeated within their deadline when the connection, the daemon or its token
+ * which all are but those of messages in pieces, are repeated within their deadline when the connection, the daemon or its token
  * goes away. A call that fails rejects with a {@link SigildError}, one whose signal aborts with the
  * signal's reason.
  */
@@ -73,6 +82,7 @@ export class Client {
   readonly #unary: UnaryCalls;
   readonly #signing: SigningCalls;
   readonly #pipeline: Pipeline;
+  readonly #streams: SigningStreams;
   #closed: Promise<void> | undefined;
 
   /** Use {@link connect}. */
@@ -91,12 +101,17 @@ export class Client {
       onAbandoned: (call) => this.#pipeline.abandon(call),
     });
     this.#pipeline = new Pipeline(this.#channel, this.#signing);
+    this.#streams = new SigningStreams(this.#channel, {
+      open: this.#open,
+      connectMs: this.#deadlineMs,
+      overdue,
+    });
     this.keys = new Keys(this.#unary, this.#deadlineMs);
   }
 
   /** A key of that name, whether or not the daemon has it. */
   key(name: string): SigningKey {
-    return new SigningKey(name, this.#submit, this.#deadlineMs);
+    return new SigningKey(name, this.#submit, this.#streams, this.#deadlineMs);
   }
 
   /**
@@ -135,7 +150,9 @@ export class Client {
 
   readonly #submit = (target: Target, item: Item, limits: Limits): Promise<SigningResult> => {
     const bytes = item.data.byteLength + (item.signature?.byteLength ?? 0);
-    if (bytes > MAX_FRAME_BYTES) return submitLargeItem(this.#unary, target, item, limits);
+    // Frames have no room for more than the message and its signature.
+    if (item.form || bytes > MAX_FRAME_BYTES)
+      return submitLargeItem(this.#unary, target, item, limits);
     return this.#signing.open(target, item, limits, this.#admit);
   };
 

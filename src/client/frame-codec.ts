@@ -5,6 +5,15 @@ import { v1 } from '../rpc/proto.ts';
 export interface Item {
   readonly data: Uint8Array;
   readonly signature: Uint8Array | undefined;
+  /** Undefined for a message that is given whole, and a signature in its usual form. */
+  readonly form?: ItemForm | undefined;
+}
+
+/** How a message is given, and its signature is written. */
+export interface ItemForm {
+  /** Whether `data` is a digest. */
+  readonly isDigest: boolean;
+  readonly format: 'DER' | 'RAW' | undefined;
 }
 
 /** What a PipelineRequest says. */

@@ -1,40 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import type { Algorithm } from '../domain/algorithm.ts';
-import type { TokenAttributes } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
-import type { Key__Output } from '../generated/sigild/v1/Key.ts';
-import type { KeyVersion__Output } from '../generated/sigild/v1/KeyVersion.ts';
-import type { TokenAttributes__Output } from '../generated/sigild/v1/TokenAttributes.ts';
+import { secondsAndNanos } from '../domain/duration.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { v1 } from '../rpc/proto.ts';
 import { type CallOptions, type Limits, limitsOf } from './call-options.ts';
-import { SigildError } from './sigild-error.ts';
+import { decodeKey, type Key } from './key-decoding.ts';
+import {
+  decodeJwks,
+  decodePublicKey,
+  type Jwks,
+  type PublicKey,
+  type PublicKeyOptions,
+} from './public-keys.ts';
+import { importSecret, type WrappedSecret } from './secret-import.ts';
 import type { UnaryCalls } from './unary-calls.ts';
 
-/** A key and its versions. A newer daemon's algorithms and states are other texts than ours. */
-export interface Key {
-  readonly name: string;
-  /** The algorithm of the newest version. */
-  readonly algorithm: string;
-  /** The version that signs when a call names none; undefined when no version is ACTIVE. */
-  readonly primaryVersion: number | undefined;
-  /** Newest first. */
-  readonly versions: readonly KeyVersion[];
-}
-
-export interface KeyVersion {
-  /** From 1, rising. */
-  readonly version: number;
-  /** 32 hexadecimal digits that name this version for ever. */
-  readonly id: string;
-  readonly state: KeyState | (string & Record<never, never>);
-  readonly algorithm: string;
-  /** Undefined for a key that another tool made. */
-  readonly createTime: Date | undefined;
-  /** What the token reports of it; undefined where it does not. */
-  readonly attributes: TokenAttributes;
-}
-
-export interface CreateKeyOptions extends CallOptions {
+interface RepeatableOptions extends CallOptions {
   /**
    * Makes the call safe to repeat: with the same one, it returns the key that the first call made.
    * 1 to 128 printable ASCII characters; a new UUID when absent.
@@ -42,15 +23,60 @@ export interface CreateKeyOptions extends CallOptions {
   readonly requestId?: string | undefined;
 }
 
-export interface RotateKeyOptions extends CreateKeyOptions {
+export interface CreateKeyOptions extends RepeatableOptions {
+  /** Takes a name again of which all versions have been destroyed. */
+  readonly reuseName?: boolean | undefined;
+  /**
+   * Has the daemon rotate the key when its newest version is as old as this: from an hour, unless its
+   * configuration says otherwise, to ten years. Absent or 0: it does not.
+   */
+  readonly rotationPeriodMs?: number | undefined;
+  /** False: none of the key's versions is ever destroyed, and that is never changed. */
+  readonly destroyable?: boolean | undefined;
+}
+
+export interface ScheduleDestroyOptions extends CallOptions {
+  /** How long the version can be restored; what the daemon's configuration says when absent. */
+  readonly delayMs?: number | undefined;
+}
+
+export interface RotateKeyOptions extends RepeatableOptions {
   /** Keeps the versions before the new one ACTIVE, for signers that name a version. */
   readonly keepActive?: boolean | undefined;
+}
+
+export interface ImportKeyOptions extends RotateKeyOptions {
+  readonly algorithm: Algorithm;
+  /**
+   * For HMAC at least one byte: one shorter than the hash's output is filled up with zero bytes and one
+   * longer than its block is hashed, as HMAC itself does, which changes no MAC. For AES-CMAC as long as
+   * the cipher's key. For a key pair the private key, as PKCS #8 in DER. The client clears its own copies; this one is yours to clear.
+   */
+  readonly secret: Uint8Array;
+  /** Makes the next version of a key that is there, which signs from then on, instead of a new key. */
+  readonly newVersion?: boolean | undefined;
 }
 
 /** A page's keys have so few versions together that a message holds them. */
 const PAGE_SIZE = 100;
 
-const { CreateKey, GetKey, ListKeys, RotateKey, UpdateKeyVersion } = v1.KeyService.service;
+/** The time for each call of an import that sets none: a busy token takes long for a key pair. */
+const IMPORT_DEADLINE_MS = 30_000;
+
+const {
+  CreateKey,
+  GetImportKey,
+  GetKey,
+  GetPublicKey,
+  ImportKey,
+  ListKeys,
+  ListPublicKeys,
+  Restore,
+  RotateKey,
+  ScheduleDestroy,
+  UpdateKey,
+  UpdateKeyVersion,
+} = v1.KeyService.service;
 
 /** Creates keys in the daemon's token, changes them and tells what stands there. */
 export class Keys {
@@ -69,9 +95,42 @@ export class Keys {
    *   TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
    */
   async create(name: string, algorithm: Algorithm, options?: CreateKeyOptions): Promise<Key> {
-    const { requestId = randomUUID() } = options ?? {};
-    const request = { key: name, algorithm, requestId };
+    const { requestId = randomUUID(), rotationPeriodMs, destroyable, reuseName } = options ?? {};
+    const request = {
+      ...{ key: name, algorithm, requestId },
+      ...(rotationPeriodMs !== undefined && { rotationPeriod: secondsAndNanos(rotationPeriodMs) }),
+      ...(destroyable !== undefined && { destroyable }),
+      ...(reuseName !== undefined && { reuseName }),
+    };
     const { key } = await this.#calls.call(CreateKey, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Brings a secret into the token, wrapped so that nobody on the way sees it, the daemon neither. It
+   * takes two calls, each within the deadline, which is 30 s where the client's is less; where the daemon has lost the key that the secret was
+   * wrapped with, they are made once more.
+   *
+   * @throws {TypeError} when the secret is no Uint8Array
+   * @throws {RangeError} when it has no length that the algorithm takes, or is no private key
+   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, ALGORITHM_DISABLED,
+   *   IMPORT_KEY_NOT_FOUND, TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED; with
+   *   `newVersion` KEY_NOT_FOUND, KEY_AMBIGUOUS instead of KEY_ALREADY_EXISTS
+   */
+  async import(name: string, options: ImportKeyOptions): Promise<Key> {
+    const { algorithm, secret, newVersion = false, keepActive = false } = options;
+    const { requestId = randomUUID() } = options;
+    const limits = limitsOf(options, Math.max(this.#deadlineMs, IMPORT_DEADLINE_MS));
+    const calls = {
+      getImportKey: () => this.#calls.call(GetImportKey, { algorithm }, limits),
+      importKey: (wrapped: WrappedSecret) =>
+        this.#calls.call(
+          ImportKey,
+          { key: name, algorithm, requestId, newVersion, keepActive, ...wrapped },
+          limits,
+        ),
+    };
+    const { key } = await importSecret(calls, algorithm, secret);
     return decodeKey(key);
   }
 
@@ -110,6 +169,24 @@ export class Keys {
   }
 
   /**
+   * Changes a key's settings.
+   *
+   * @param settings `rotationPeriodMs` as in {@link CreateKeyOptions}; 0: the daemon does not rotate
+   *   the key by itself any more
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, TOKEN_REFUSED, TOKEN_FULL, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async update(
+    name: string,
+    settings: { readonly rotationPeriodMs: number },
+    options?: CallOptions,
+  ): Promise<Key> {
+    const request = { key: name, rotationPeriod: secondsAndNanos(settings.rotationPeriodMs) };
+    const { key } = await this.#calls.call(UpdateKey, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
    * Gives a version another state: of an ACTIVE one DEACTIVATED or SUSPENDED, of a SUSPENDED one
    * ACTIVE or DEACTIVATED.
    *
@@ -120,7 +197,7 @@ export class Keys {
   async updateVersion(
     name: string,
     version: number,
-    state: KeyState,
+    state: UsageState,
     options?: CallOptions,
   ): Promise<Key> {
     const request = { key: name, version, state };
@@ -128,40 +205,72 @@ export class Keys {
     return decodeKey(key);
   }
 
+  /**
+   * Schedules the destruction of a DEACTIVATED or SUSPENDED version: from now on it neither signs nor
+   * verifies. One that is scheduled already keeps its time.
+   *
+   * @returns the key as it stands then
+   * @throws {RangeError} for a delay that is no whole number of milliseconds
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
+   *   TOKEN_REFUSED, FIELD_INVALID for a delay that the daemon does not allow, PERMISSION_DENIED
+   */
+  async scheduleDestroy(
+    name: string,
+    version: number,
+    options?: ScheduleDestroyOptions,
+  ): Promise<Key> {
+    const { delayMs } = options ?? {};
+    const delay = delayMs === undefined ? {} : { delay: durationOf(delayMs) };
+    const request = { key: name, version, ...delay };
+    const { key } = await this.#calls.call(ScheduleDestroy, request, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * Takes a scheduled destruction back: the version is SUSPENDED then.
+   *
+   * @returns the key as it stands then
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
+   *   FIELD_INVALID, PERMISSION_DENIED
+   */
+  async restore(name: string, version: number, options?: CallOptions): Promise<Key> {
+    const { key } = await this.#calls.call(Restore, { key: name, version }, this.#limits(options));
+    return decodeKey(key);
+  }
+
+  /**
+   * The public key of a key pair, with which anybody can verify what it signs.
+   *
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_HAS_NO_PUBLIC_KEY,
+   *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, TOKEN_REFUSED, FIELD_INVALID, PERMISSION_DENIED
+   */
+  async publicKey(name: string, options?: PublicKeyOptions): Promise<PublicKey> {
+    const { version } = options ?? {};
+    const request = { key: name, ...(version !== undefined && { version }) };
+    const answer = await this.#calls.call(GetPublicKey, request, this.#limits(options));
+    return decodePublicKey(answer.publicKey);
+  }
+
+  /**
+   * The public keys of every version that may verify, of all keys that the client may list and read,
+   * as a JWK Set to be served as it is.
+   *
+   * @throws {SigildError} PERMISSION_DENIED
+   */
+  async jwks(options?: CallOptions): Promise<Jwks> {
+    const { jwks } = await this.#calls.call(ListPublicKeys, {}, this.#limits(options));
+    return decodeJwks(jwks);
+  }
+
   #limits(options: CallOptions | undefined): Limits {
     return limitsOf(options, this.#deadlineMs);
   }
 }
 
-function decodeKey(key: Key__Output | undefined): Key {
-  if (!key) throw new SigildError('INTERNAL', 'the daemon answered without the key');
-  return {
-    name: key.name ?? '',
-    algorithm: text(key.algorithm),
-    primaryVersion: key.primaryVersion || undefined,
-    versions: key.versions.map(decodeVersion),
-  };
-}
-
-function decodeVersion(version: KeyVersion__Output): KeyVersion {
-  const { createTime } = version;
-  return {
-    version: version.version ?? 0,
-    id: version.id ?? '',
-    state: text(version.state),
-    algorithm: text(version.algorithm),
-    createTime:
-      createTime && new Date((createTime.seconds ?? 0) * 1_000 + (createTime.nanos ?? 0) / 1e6),
-    attributes: decodeAttributes(version.attributes ?? {}),
-  };
-}
-
-function decodeAttributes(attributes: TokenAttributes__Output): TokenAttributes {
-  const { sensitive, extractable, alwaysSensitive, neverExtractable, local } = attributes;
-  return { sensitive, extractable, alwaysSensitive, neverExtractable, local };
-}
-
-/** A value that the proto does not know arrives as a number. */
-function text(value: string | number | undefined): string {
-  return value === undefined ? 'UNSPECIFIED' : String(value);
+/** @throws {RangeError} */
+function durationOf(delayMs: number) {
+  if (Number.isSafeInteger(delayMs) && delayMs >= 0) {
+    return secondsAndNanos(delayMs);
+  }
+  throw new RangeError('delayMs must be an integer that is not negative');
 }

@@ -10,15 +10,20 @@ const { Sign, Verify } = v1.SigningService.service;
 
 /**
  * Sends an item in a call of its own: one that is far too large would break a stream, with every
- * frame on it.
+ * frame on it, and one in a form of its own has no place in a frame.
  */
 export async function submitLargeItem(
   calls: UnaryCalls,
   { operation, key, version }: Target,
-  { data, signature }: Item,
+  { data, signature, form }: Item,
   limits: Limits,
 ): Promise<SigningResult> {
-  const request = { key, data, ...(version !== undefined && { version }) };
+  const request = {
+    key,
+    ...(form?.isDigest ? { digest: data } : { data }),
+    ...(version !== undefined && { version }),
+    ...(form?.format && { signatureFormat: form.format }),
+  };
   if (operation === 'sign') {
     const answer = await calls.call(Sign, request, limits);
     return signedItem(answer, answer.signature ?? NOTHING);

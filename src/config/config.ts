@@ -21,6 +21,12 @@ export interface Config {
     readonly refreshIntervalMs: number;
     /** The limit of a search on the token, which several requests may share. */
     readonly lookupTimeoutMs: number;
+    /** The shortest rotation period that a key may be given. */
+    readonly minRotationPeriodMs: number;
+    /** Of a scheduled destruction whose request gives none. */
+    readonly destroyDelayMs: number;
+    /** The shortest that a request may give; not longer than the one before. */
+    readonly minDestroyDelayMs: number;
   };
   readonly limits: {
     readonly maxDataBytes: number;
@@ -30,6 +36,13 @@ export interface Config {
     readonly maxInFlightPerClient: number;
     /** Pipeline streams that one client has open. */
     readonly maxStreamsPerClient: number;
+    /** SignStream and VerifyStream calls that are open, each with sessions of the token. */
+    readonly maxSigningStreams: number;
+    readonly maxSigningStreamsPerClient: number;
+    /** For a client to send more on such a stream. */
+    readonly signingStreamIdleMs: number;
+    /** For such a stream in all. */
+    readonly signingStreamLimitMs: number;
     /** For requests whose client sets no deadline. */
     readonly defaultDeadlineMs: number;
   };

@@ -1,4 +1,6 @@
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
+import { MAX_DESTROY_DELAY_MS } from '../domain/destroy-delay.ts';
+import { MAX_ROTATION_PERIOD_MS } from '../domain/rotation.ts';
 import { OPERATIONS } from '../service/access-policy.ts';
 import { type Config, LOG_LEVELS } from './config.ts';
 import {
@@ -32,10 +34,15 @@ const client = map({
 
 const MIB = 1_048_576;
 
+const DAY_MS = 24 * 60 * 60 * 1_000;
+
 const settings = {
   keys: section({
     refreshIntervalMs: integer(1_000, 3_600_000).default(10_000),
     lookupTimeoutMs: integer(1_000, 300_000).default(30_000),
+    minRotationPeriodMs: integer(1_000, MAX_ROTATION_PERIOD_MS).default(3_600_000),
+    destroyDelayMs: integer(0, MAX_DESTROY_DELAY_MS).default(30 * DAY_MS),
+    minDestroyDelayMs: integer(0, MAX_DESTROY_DELAY_MS).default(DAY_MS),
   }),
   limits: section({
     maxDataBytes: integer(1, 16 * MIB).default(MIB),
@@ -43,6 +50,10 @@ const settings = {
     maxInFlight: integer(1, 65_536).default(4_096),
     maxInFlightPerClient: integer(1, 65_536).default(2_048),
     maxStreamsPerClient: integer(1, 65_536).default(64),
+    maxSigningStreams: integer(1, 4_096).default(128),
+    maxSigningStreamsPerClient: integer(1, 4_096).default(64),
+    signingStreamIdleMs: integer(100, 600_000).default(10_000),
+    signingStreamLimitMs: integer(1_000, 86_400_000).default(600_000),
     defaultDeadlineMs: integer(10, 600_000).default(5_000),
   }),
   health: section({
@@ -78,11 +89,11 @@ export function documentSchema(credentialsDirectory: string | undefined) {
 type Item = Readonly<Record<string, unknown>>;
 
 interface Broken {
-  readonly path: readonly [list: string, index: number, key: string];
+  readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-/** The rules that bind items of the lists to each other; single items may be wrong besides. */
+/** The rules that bind items to each other; single items may be wrong besides. */
 function brokenAcrossItems(document: Item): Broken[] {
   const listeners = itemsOf(document['listeners']);
   const clients = itemsOf(document['clients']);
@@ -92,6 +103,7 @@ function brokenAcrossItems(document: Item): Broken[] {
     ),
     ...unknownClients(listeners, clients),
     ...repeated('clients', clients, 'name', 'an earlier client has this name; join their grants'),
+    ...tooShortDelay(document['keys']),
   ];
 }
 
@@ -118,6 +130,13 @@ function unknownClients(listeners: readonly Item[], clients: readonly Item[]): B
         ]
       : [],
   );
+}
+
+function tooShortDelay(keys: unknown): Broken[] {
+  const { destroyDelayMs, minDestroyDelayMs } = isMap(keys) ? keys : {};
+  if (!(Number(destroyDelayMs) < Number(minDestroyDelayMs))) return [];
+  const message = `must be minDestroyDelayMs (${minDestroyDelayMs}) at the least`;
+  return [{ path: ['keys', 'destroyDelayMs'], message }];
 }
 
 function itemsOf(list: unknown): readonly Item[] {

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { Algorithm } from '../domain/algorithm.ts';
-import { DURATION_FORM, parseDuration } from '../domain/duration.ts';
+import { parseDuration } from '../domain/duration.ts';
 import { isKeyName } from '../domain/key.ts';
 import { algorithm, map, text } from './fields.ts';
 import { readYamlFile } from './yaml-file.ts';
@@ -18,7 +18,7 @@ export interface PlannedKey {
 const NEVER = 'none';
 
 const period = text(
-  `${DURATION_FORM}, or ${NEVER}`,
+  `a number and its unit, such as 90d or 12h, or ${NEVER}`,
   (value) => value === NEVER || parseDuration(value) !== undefined,
 ).transform((value) => parseDuration(value) ?? 0);
 

@@ -1,4 +1,7 @@
-/** Which key a version's handle turned out to be: the start of its MAC of the reserved text. */
+/**
+ * Which key a version's handle turned out to be: the start of its MAC of the reserved text, or of a
+ * key pair the start of the public key's SHA-256, when the private key has been found to belong to it.
+ */
 export interface Fingerprint {
   /** The version's id. */
   readonly id: string;

@@ -1,6 +1,17 @@
 import type { Algorithm } from './algorithm.ts';
 import { fieldInvalid, SigildError } from './errors.ts';
+import {
+  countingRecord,
+  DEFAULT_SETTINGS,
+  type KeySettings,
+  type Stamp,
+  type StampedRecord,
+  settingsRecordOf,
+  subjectName,
+  type VersionRecord,
+} from './key-record.ts';
 import { type KeyState, maySign, mayVerify, nextStates } from './key-state.ts';
+import { recordedVersions } from './recorded-versions.ts';
 
 /** What the token reports of a version; undefined where it does not report the attribute. */
 export interface TokenAttributes {
@@ -33,13 +44,27 @@ export interface KeyVersion extends VersionRef {
   /** Milliseconds since 1970; undefined for a key that another tool made. */
   readonly createTimeMs: number | undefined;
   readonly attributes: TokenAttributes;
+  /** False where the token says that it may not be destroyed. */
+  readonly isDestroyable?: boolean | undefined;
+  /** What the token keeps of its destruction: that it is scheduled, was taken back or is done. */
+  readonly destruction?: VersionRecord | undefined;
+  /**
+   * Whether the token holds more of it than its state allows: the usage of one whose destruction is
+   * scheduled, the object of one that is DESTROYED.
+   */
+  readonly isUnfinished?: boolean | undefined;
 }
 
-/** A name and the versions that stand on the token under it. */
+/** A name and the versions that stand on the token under it, or did before they were destroyed. */
 export interface Key {
   readonly name: string;
   /** At least one, newest first. Two with one version number are a conflict: see {@link versionOf}. */
   readonly versions: readonly KeyVersion[];
+  readonly settings: KeySettings;
+  /** Of records under its name that do not count, or do not yet; absent when there are none. */
+  readonly leftovers?: readonly Stamp[];
+  /** How many objects say that they are records of it but cannot be understood; absent for none. */
+  readonly unreadableRecords?: number;
 }
 
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -60,17 +85,53 @@ export function parseKeyName(name: string, field: string): string {
   );
 }
 
-/** Groups versions by name and sorts each group newest first; keys come in byte order of their names. */
-export function groupByName(versions: readonly KeyVersion[]): Key[] {
-  const groups = new Map<string, KeyVersion[]>();
-  for (const version of versions) {
-    const group = groups.get(version.key);
-    if (group) group.push(version);
-    else groups.set(version.key, [version]);
-  }
-  return [...groups]
+/**
+ * Makes keys of what stands on the token: groups versions by name and sorts each group newest first;
+ * keys come in byte order of their names. Of records alone those make a key that tell of a destruction.
+ */
+export function groupByName(
+  versions: readonly KeyVersion[],
+  records: readonly StampedRecord[] = [],
+): Key[] {
+  const copies = groupBy(records, ({ record }) => record.key);
+  return [...groupBy(recordedVersions(versions, records), ({ key }) => key)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, group]) => ({ name, versions: group.sort((a, b) => b.version - a.version) }));
+    .map(([name, group]) => keyOf(name, group, copies.get(name) ?? []));
+}
+
+function keyOf(name: string, versions: KeyVersion[], copies: readonly StampedRecord[]): Key {
+  versions.sort((a, b) => b.version - a.version);
+  if (copies.length === 0) return { name, versions, settings: DEFAULT_SETTINGS };
+  const counting = [...groupBy(copies, ({ record }) => subjectName(record)).values()]
+    .map(countingRecord)
+    .filter((record) => record !== undefined);
+  const own = settingsRecordOf(versions, counting);
+  const settings = own?.record.kind === 'settings' ? own.record.settings : DEFAULT_SETTINGS;
+  const leftovers = copies
+    .filter(({ record }) => record !== own?.record)
+    .filter(({ record }) => versions.every(({ destruction }) => destruction !== record))
+    .map(({ stamp }) => stamp);
+  return { name, versions, settings, ...(leftovers.length > 0 && { leftovers }) };
+}
+
+function groupBy<Item>(items: readonly Item[], nameOf: (item: Item) => string) {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const group = groups.get(nameOf(item));
+    if (group) group.push(item);
+    else groups.set(nameOf(item), [item]);
+  }
+  return groups;
+}
+
+/** Whether the token holds more of a version than a record. */
+export function isPresent({ state, isUnfinished }: KeyVersion): boolean {
+  return state !== 'DESTROYED' || isUnfinished === true;
+}
+
+/** Whether nothing but records of destroyed versions is left of a key. */
+export function isDestroyed(key: Key): boolean {
+  return key.versions.every(({ state }) => state === 'DESTROYED');
 }
 
 /** The highest ACTIVE version: the one that signs when a request names none. */
@@ -100,13 +161,25 @@ export function versionOf(key: Key, version: number): KeyVersion {
  * @throws {SigildError} KEY_STATE_FORBIDS, naming the states that are allowed
  */
 export function assertMayBecome(version: KeyVersion, state: KeyState): void {
-  const allowed = nextStates(version.state);
+  const allowed = nextStatesOf(version);
   if (state === version.state || allowed.includes(state)) return;
+  const past = wasDeactivated(version) ? ', was DEACTIVATED before' : '';
   throw new SigildError(
     'KEY_STATE_FORBIDS',
-    `version ${version.version} of key ${version.key} is ${version.state} and may not become ` +
-      `${state}; allowed: ${allowed.join(', ') || 'none'}`,
+    `version ${version.version} of key ${version.key} is ${version.state}${past} and may not ` +
+      `become ${state}; allowed: ${allowed.join(', ') || 'none'}`,
   );
+}
+
+/** What is left of the transitions for a version that must not sign again. */
+function nextStatesOf(version: KeyVersion): readonly KeyState[] {
+  const next = nextStates(version.state);
+  return wasDeactivated(version) ? next.filter((state) => !maySign(state)) : next;
+}
+
+/** Whether a version is SUSPENDED that was DEACTIVATED when its destruction was scheduled. */
+function wasDeactivated({ state, destruction }: KeyVersion): boolean {
+  return state === 'SUSPENDED' && destruction?.deactivated === true;
 }
 
 /** @throws {SigildError} KEY_AMBIGUOUS when two objects claim one version */
@@ -131,7 +204,9 @@ export function signingVersion(key: Key, requested: number | undefined): KeyVers
   if (primary === undefined) {
     throw new SigildError(
       'KEY_STATE_FORBIDS',
-      `no version of key ${key.name} is ACTIVE; activate one or create a new key`,
+      isDestroyed(key)
+        ? `every version of key ${key.name} is DESTROYED`
+        : `no version of key ${key.name} is ACTIVE; activate one or create a new key`,
     );
   }
   const version = versionOf(key, primary);
@@ -156,7 +231,9 @@ export function verifyingVersions(key: Key, requested: number | undefined): read
   if (candidates.length === 0) {
     throw new SigildError(
       'KEY_STATE_FORBIDS',
-      `no version of key ${key.name} may verify; activate one`,
+      isDestroyed(key)
+        ? `every version of key ${key.name} is DESTROYED`
+        : `no version of key ${key.name} may verify; activate one`,
     );
   }
   return candidates;

@@ -18,6 +18,14 @@ export interface AttributeSupport {
   readonly found: string;
 }
 
+/** Whether a token keeps what sigild writes down of keys: their settings and destructions. */
+export interface RecordSupport {
+  /** Undefined where that could not be found out. */
+  readonly kept: boolean | undefined;
+  /** What the token did. */
+  readonly found: string;
+}
+
 /** What a token is, in its own words, and what it does when it is tried. */
 export interface TokenFacts {
   readonly label: string;
@@ -30,6 +38,7 @@ export interface TokenFacts {
   readonly algorithms: readonly AlgorithmSupport[];
   /** Those attributes that sigild relies on, or can. */
   readonly attributes: readonly AttributeSupport[];
+  readonly records: RecordSupport;
 }
 
 /** A process that uses keys. */

@@ -9,7 +9,7 @@ import {
   type Template,
   ulongArray,
 } from './attributes.ts';
-import { brokenResult, CryptokiError, ck } from './ck-rv.ts';
+import { brokenResult, CryptokiError, ck, isLoss } from './ck-rv.ts';
 import { macKeyTemplate } from './key-template.ts';
 import { type MacKey, signMac, verifyMac } from './mac.ts';
 import { MECHANISMS } from './mechanisms.ts';
@@ -108,11 +108,6 @@ function attempt(trial: Trial, value: boolean | Buffer, onSession: OnSession): F
     if (!(error instanceof CryptokiError) || isLoss(error)) throw error;
     return { made, error };
   }
-}
-
-/** Whether the call failed for a reason that has nothing to do with what was asked for. */
-function isLoss({ verdict: { next } }: CryptokiError): boolean {
-  return next === 'retry' || next === 'replace-host' || next === 'wrong-pin';
 }
 
 function makeKey(session: Session, { attribute, besides }: Trial, value: boolean | Buffer): Handle {

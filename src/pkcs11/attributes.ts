@@ -78,6 +78,22 @@ export class AttributeReader {
     }
   }
 
+  /**
+   * As {@link read}, for an object of which it is not known whether it can have such attributes.
+   *
+   * @returns undefined where it lacks one of them, from which nothing is learnt
+   * @throws {CryptokiError}
+   */
+  tryRead(session: Session, handle: Handle, types: readonly number[]): Attributes | undefined {
+    const asked = types.filter((type) => !this.#unreported.has(type));
+    try {
+      return new Attributes(readAll(session, handle, asked));
+    } catch (error) {
+      if (!isUnreported(error)) throw error;
+      return undefined;
+    }
+  }
+
   #readEach(session: Session, handle: Handle, types: readonly number[]): Map<number, Buffer> {
     const values = new Map<number, Buffer>();
     for (const type of types) {
@@ -111,6 +127,17 @@ function isUnreported(error: unknown): boolean {
     (error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID ||
       error.rv === pkcs11js.CKR_ATTRIBUTE_SENSITIVE)
   );
+}
+
+/** @returns undefined where the object that is read has gone */
+export function ifPresent<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const gone = error instanceof CryptokiError && error.rv === pkcs11js.CKR_OBJECT_HANDLE_INVALID;
+    if (gone) return undefined;
+    throw error;
+  }
 }
 
 /** How many handles one C_FindObjects asks for. */

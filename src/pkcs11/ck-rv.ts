@@ -130,6 +130,11 @@ export function brokenResult(call: string, what: string): CryptokiError {
   return new CryptokiError(call, pkcs11js.CKR_GENERAL_ERROR, UNKNOWN, new Error(what));
 }
 
+/** Whether a call failed for a reason that has nothing to do with what was asked for. */
+export function isLoss({ verdict: { next } }: CryptokiError): boolean {
+  return next === 'retry' || next === 'replace-host' || next === 'wrong-pin';
+}
+
 function verdictOf(rv: number): Verdict {
   return VERDICTS.get(rv) ?? UNKNOWN;
 }

@@ -1,14 +1,13 @@
 import pkcs11js from 'pkcs11js';
-import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import type { NewKey } from '../service/ports.ts';
-import { type Handle, nativeTemplate, type Template } from './attributes.ts';
+import { type Handle, ifPresent, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
-import type { KeyObject, KeyObjects } from './key-objects.ts';
-import { differingAttributes, macKeyTemplate } from './key-template.ts';
-import { assertSupported, MECHANISMS } from './mechanisms.ts';
+import type { KeyObject, KeyObjects, NamedObjects } from './key-objects.ts';
+import { differingAttributes } from './key-template.ts';
+import { assertSupported } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
 /** A key, and whether this call made its version. */
@@ -17,19 +16,39 @@ export interface Creation {
   readonly made: boolean;
 }
 
+/** The objects of a key that is to be made, and how the token makes them. */
+export interface KeySource {
+  /** Of a pair first the private half. */
+  readonly objects: readonly {
+    readonly template: Template;
+    /** What the token has to report of the object beside the template. */
+    readonly proof: Template;
+  }[];
+  /**
+   * @returns the handles of the objects, in that order
+   * @throws {SigildError} @throws {CryptokiError}
+   */
+  readonly make: (session: Session, objects: KeyObjects) => readonly Handle[];
+}
+
 /**
- * Generates the first version of a key and proves its attributes. Where an earlier call has made it,
+ * Makes the first version of a key and proves its attributes. Where an earlier call has made it,
  * whose id has the same tag, it makes nothing. Another process may make a key of the same name at the
  * same time: see service/settle-creation.ts.
  *
  * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
  */
-export function createKey(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
+export function createKey(
+  session: Session,
+  objects: KeyObjects,
+  wanted: NewKey,
+  source: KeySource,
+): Creation {
   const id = Buffer.from(wanted.id);
   const existing = findExisting(session, objects, wanted.name, id);
   if (existing) return { key: existing, made: false };
-  return { key: groupOf([make(session, objects, wanted, id)]), made: true };
+  return { key: groupOf([make(session, objects, wanted, source)]), made: true };
 }
 
 /**
@@ -38,23 +57,28 @@ export function createKey(session: Session, objects: KeyObjects, wanted: NewKey)
  * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
  * @throws {CryptokiError}
  */
-export function createVersion(session: Session, objects: KeyObjects, wanted: NewKey): Creation {
-  const id = Buffer.from(wanted.id);
-  const number = decodeVersionId(id)?.version;
-  const existing = objects.named(session, wanted.name);
+export function createVersion(
+  session: Session,
+  objects: KeyObjects,
+  wanted: NewKey,
+  source: KeySource,
+): Creation {
+  const number = decodeVersionId(wanted.id)?.version;
+  const { served: existing, orphans } = objects.lookAt(session, wanted.name);
+  destroyEach(session, orphans);
   if (existing.some(({ version }) => version.version === number)) {
     return { key: groupOf(existing), made: false };
   }
-  return { key: groupOf([...existing, make(session, objects, wanted, id)]), made: true };
+  return { key: groupOf([...existing, make(session, objects, wanted, source)]), made: true };
 }
 
 /** Makes a version, whatever stands on the token. */
-function make(session: Session, objects: KeyObjects, wanted: NewKey, id: Buffer): KeyObject {
+function make(session: Session, objects: KeyObjects, wanted: NewKey, source: KeySource): KeyObject {
   assertSupported(session.slot, wanted.algorithm);
-  const handle = generate(session, objects, wanted, id);
-  const object = objects.read(session, handle);
+  const handles = makeObjects(session, objects, wanted, source);
+  const object = objects.readMade(session, handles);
   if (object) return object;
-  destroy(session, handle);
+  destroyQuietly(session, handles);
   throw new SigildError('TOKEN_REFUSED', 'the token does not show the key that it made');
 }
 
@@ -71,28 +95,28 @@ function findExisting(
   name: string,
   id: Buffer,
 ): Key | undefined {
-  const handles = objects.handlesNamed(session, name);
-  if (handles.length === 0) return undefined;
-  const served = objects.readEach(session, handles);
+  const { served, isTaken, orphans } = objects.lookAt(session, name);
+  destroyEach(session, orphans);
+  if (!isTaken) return undefined;
   if (served.some((object) => sameTag(object, id))) return groupOf(served);
   throw new SigildError(
     'KEY_ALREADY_EXISTS',
     served.length > 0
       ? `key ${name} exists already`
-      : `a secret key with the label ${name} stands on the token already, which no adopt rule of ` +
+      : `a key with the label ${name} stands on the token already, which no adopt rule of ` +
           'the configuration covers',
   );
 }
 
-function generate(
+/** @returns the new objects' handles */
+function makeObjects(
   session: Session,
   objects: KeyObjects,
   { name, algorithm }: NewKey,
-  id: Buffer,
-): Handle {
-  const template = macKeyTemplate({ label: name, id, algorithm });
+  source: KeySource,
+): readonly Handle[] {
   try {
-    return generateProven(session, algorithm, template);
+    return makeProven(session, objects, source);
   } catch (error) {
     if (!refusesAllowedMechanisms(error)) throw error;
     // openCryptoki 3.8 has no CKA_ALLOWED_MECHANISMS: the key's algorithm must be found elsewhere.
@@ -104,8 +128,8 @@ function generate(
         { cause: error },
       );
     }
-    template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
-    return generateProven(session, algorithm, template);
+    for (const { template } of source.objects) template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
+    return makeProven(session, objects, source);
   }
 }
 
@@ -113,45 +137,72 @@ function refusesAllowedMechanisms(error: unknown): boolean {
   return error instanceof CryptokiError && error.rv === pkcs11js.CKR_ATTRIBUTE_TYPE_INVALID;
 }
 
-function generateProven(session: Session, algorithm: Algorithm, template: Template): Handle {
-  const handle = ck('C_GenerateKey', () =>
-    session.lib.C_GenerateKey(
-      session.handle,
-      { mechanism: MECHANISMS[algorithm].generation.type },
-      nativeTemplate(template),
-    ),
-  );
+function makeProven(session: Session, objects: KeyObjects, source: KeySource): readonly Handle[] {
+  const handles = source.make(session, objects);
   try {
-    const differing = differingAttributes(session, handle, template);
-    if (differing.length === 0) return handle;
+    const differing = source.objects.flatMap(({ template, proof }, index) =>
+      differingAttributes(session, handles[index] as Handle, template, proof),
+    );
+    if (differing.length === 0) return handles;
     throw new SigildError(
       'TOKEN_REFUSED',
       `the token made the key with another ${differing.join(', ')} than asked for; it was destroyed`,
     );
   } catch (error) {
-    destroy(session, handle);
+    destroyQuietly(session, handles);
     throw error;
   }
 }
 
 function sameTag({ version }: KeyObject, id: Buffer): boolean {
   const tag = id.toString('hex', id.byteLength - TAG_BYTES);
-  return version.version === 1 && version.createTimeMs !== undefined && version.id.endsWith(tag);
+  return version.createTimeMs !== undefined && version.id.endsWith(tag);
 }
 
-/** Destroys every object that is this version. @throws {CryptokiError} */
-export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): void {
-  for (const { handle, version } of objects.named(session, ref.key)) {
-    if (version.id !== ref.id) continue;
-    ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle));
-  }
+/**
+ * Destroys every object that is this version, the private half of a pair first.
+ *
+ * @returns whether there was one, which nobody else has destroyed at the same time
+ * @throws {CryptokiError}
+ */
+export function destroyVersion(session: Session, objects: KeyObjects, ref: VersionRef): boolean {
+  const named = objects.lookAt(session, ref.key);
+  const wasThere = destroyEach(session, objectsOf(named, ref));
+  destroyEach(session, named.orphans);
+  return wasThere;
+}
+
+function objectsOf({ served, publicHalves }: NamedObjects, ref: VersionRef): readonly Handle[] {
+  const keys = served.filter(({ version }) => version.id === ref.id);
+  // One whose private half has been destroyed is no version any more.
+  if (keys.length === 0) return publicHalves.filter(({ id }) => id === ref.id).map(handleOf);
+  return keys.flatMap(({ handle, publicHalf }) =>
+    publicHalf ? [handle, publicHalf.handle] : [handle],
+  );
+}
+
+function handleOf({ handle }: { readonly handle: Handle }): Handle {
+  return handle;
+}
+
+/** @returns whether one of them was there */
+function destroyEach({ lib, handle }: Session, objects: readonly Handle[]): boolean {
+  const destroyed = objects.map((object) =>
+    ifPresent(() => {
+      ck('C_DestroyObject', () => lib.C_DestroyObject(handle, object));
+      return true;
+    }),
+  );
+  return destroyed.some((wasThere) => wasThere);
 }
 
 /** Does its best: the reason for which the key has to go is what the caller must hear. */
-function destroy({ lib, handle }: Session, object: Handle): void {
-  try {
-    lib.C_DestroyObject(handle, object);
-  } catch {
-    // A token that has gone keeps the object; the next CreateKey with the same request id finds it.
+export function destroyQuietly({ lib, handle }: Session, objects: readonly Handle[]): void {
+  for (const object of objects) {
+    try {
+      lib.C_DestroyObject(handle, object);
+    } catch {
+      // A token that has gone keeps the object; the next CreateKey with the same request id finds it.
+    }
   }
 }

@@ -1,13 +1,22 @@
 import { type VersionRef, versionName } from '../domain/key.ts';
-import { maySign } from '../domain/key-state.ts';
-import { type KeyObject, macKeyOf } from './key-objects.ts';
 import type { MacKey } from './mac.ts';
+import type { KeyPair } from './pair-signature.ts';
 
-export interface DirectoryEntry extends MacKey {
+export type DirectoryEntry = MacEntry | PairEntry;
+
+export interface MacEntry extends MacKey {
+  readonly kind: 'mac';
   /** Whether the key might sign when it was read. The token decides when it is used. */
   readonly maySign: boolean;
-  /** Its MAC of the reserved text, once it has been made with this handle. */
-  fingerprint: Buffer | undefined;
+  /** Its MAC of the reserved text, which has been made with this handle where it may sign. */
+  readonly fingerprint: Buffer | undefined;
+}
+
+export interface PairEntry extends KeyPair {
+  readonly kind: 'pair';
+  /** Whether it might verify when that was read last, and when that was. */
+  mayVerify: boolean;
+  checkedAtMs: number;
 }
 
 /**
@@ -21,14 +30,8 @@ export class KeyDirectory {
     return this.#entries.get(versionName(ref));
   }
 
-  add(object: KeyObject): DirectoryEntry {
-    const entry: DirectoryEntry = {
-      ...macKeyOf(object),
-      maySign: maySign(object.version.state),
-      fingerprint: undefined,
-    };
-    this.#entries.set(versionName(object.version), entry);
-    return entry;
+  set(ref: VersionRef, entry: DirectoryEntry): void {
+    this.#entries.set(versionName(ref), entry);
   }
 
   forget(ref: VersionRef): void {

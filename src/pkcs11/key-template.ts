@@ -1,13 +1,13 @@
 import pkcs11js from 'pkcs11js';
-import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import { MAC_ALGORITHMS, type MacAlgorithm } from '../domain/algorithm.ts';
 import { AttributeReader, type Handle, type Template, ulongArray } from './attributes.ts';
 import { MECHANISMS } from './mechanisms.ts';
 import type { Session } from './session.ts';
 
-interface SecretKey {
+export interface SecretKey {
   readonly label: string;
   readonly id: Buffer;
-  readonly algorithm: Algorithm;
+  readonly algorithm: MacAlgorithm;
 }
 
 /**
@@ -18,7 +18,7 @@ export function macKeyTemplate({ label, id, algorithm }: SecretKey): Template {
   return new Map<number, number | boolean | string | Buffer>([
     [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
     [pkcs11js.CKA_KEY_TYPE, MECHANISMS[algorithm].keyTypes[0]],
-    [pkcs11js.CKA_VALUE_LEN, ALGORITHMS[algorithm].keyBytes],
+    [pkcs11js.CKA_VALUE_LEN, MAC_ALGORITHMS[algorithm].keyBytes],
     [pkcs11js.CKA_LABEL, label],
     [pkcs11js.CKA_ID, id],
     [pkcs11js.CKA_TOKEN, true],
@@ -36,26 +36,47 @@ export function macKeyTemplate({ label, id, algorithm }: SecretKey): Template {
   ]);
 }
 
+/** As {@link macKeyTemplate}, for a key that is unwrapped: it brings its own length. */
+export function importedKeyTemplate(key: SecretKey): Template {
+  const template = macKeyTemplate(key);
+  template.delete(pkcs11js.CKA_VALUE_LEN);
+  return template;
+}
+
 /** Attributes that the token sets itself and that prove where a key comes from. */
-const PROOF: Template = new Map<number, boolean>([
+export const KEY_PROOF: Template = new Map<number, boolean>([
   [pkcs11js.CKA_ALWAYS_SENSITIVE, true],
   [pkcs11js.CKA_NEVER_EXTRACTABLE, true],
   [pkcs11js.CKA_LOCAL, true],
 ]);
 
+/** The same of the public half of a key pair, which is no secret. */
+export const PUBLIC_PROOF: Template = new Map([[pkcs11js.CKA_LOCAL, true]]);
+
+/** The same of a key that was unwrapped: nothing is known of it before that. */
+export const IMPORT_PROOF: Template = new Map<number, boolean>([
+  [pkcs11js.CKA_ALWAYS_SENSITIVE, false],
+  [pkcs11js.CKA_NEVER_EXTRACTABLE, false],
+  [pkcs11js.CKA_LOCAL, false],
+]);
+
+/** The same of the public half of an imported key pair. */
+export const PUBLIC_IMPORT_PROOF: Template = new Map([[pkcs11js.CKA_LOCAL, false]]);
+
 /**
  * Reads a new key's attributes back.
  *
- * @returns the names of those that differ from the template or do not prove that the key was
- *   generated in the token and never could leave it
+ * @param proof what the token must have set itself
+ * @returns the names of those that differ from the template or from the proof
  * @throws {CryptokiError}
  */
 export function differingAttributes(
   session: Session,
   handle: Handle,
   template: Template,
+  proof: Template,
 ): string[] {
-  const expected = new Map([...template, ...PROOF]);
+  const expected = new Map([...template, ...proof]);
   const found = new AttributeReader().read(session, handle, [...expected.keys()]);
   return [...expected]
     .filter(([type, value]) => !found.bytes(type)?.equals(bytesOf(value)))

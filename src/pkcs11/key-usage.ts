@@ -4,12 +4,12 @@ import type { VersionRef } from '../domain/key.ts';
 import type { KeyUsage } from '../domain/key-state.ts';
 import { AttributeReader, type Handle } from './attributes.ts';
 import { ck } from './ck-rv.ts';
-import type { KeyObjects } from './key-objects.ts';
+import type { KeyObject, KeyObjects } from './key-objects.ts';
 import type { Session } from './session.ts';
 
 /**
- * Sets what the token lets a version do, in one call, and reads it back. A version that it lets do
- * just that already is left alone.
+ * Sets what the token lets a version do, in one call for each of its objects, and reads it back. A
+ * version that it lets do just that already is left alone.
  *
  * @returns whether the token holds that version
  * @throws {SigildError} KEY_AMBIGUOUS, TOKEN_REFUSED
@@ -30,24 +30,50 @@ export function setUsage(
       `more than one object on the token claims to be key ${ref.key} with the id ${ref.id}`,
     );
   }
-  if (hasUsage(session, object.handle, usage)) return true;
-  ck('C_SetAttributeValue', () =>
-    session.lib.C_SetAttributeValue(session.handle, object.handle, [
-      { type: pkcs11js.CKA_SIGN, value: usage.sign },
-      { type: pkcs11js.CKA_VERIFY, value: usage.verify },
-    ]),
-  );
-  if (hasUsage(session, object.handle, usage)) return true;
+  if (partsOf(object, usage).every((part) => isSet(session, part))) return true;
+  // Of a pair the private half first: what may sign no more must not for a moment longer.
+  for (const part of partsOf(object, usage)) set(session, part);
+  if (partsOf(object, usage).every((part) => isSet(session, part))) return true;
   throw new SigildError(
     'TOKEN_REFUSED',
     `the token did not take the new state of version ${object.version.version} of key ${ref.key}`,
   );
 }
 
-function hasUsage(session: Session, handle: Handle, { sign, verify }: KeyUsage): boolean {
+/** An object, and what it shall let a version do. */
+interface Part {
+  readonly handle: Handle;
+  readonly flags: readonly { readonly type: number; readonly value: boolean }[];
+}
+
+function partsOf({ handle, publicHalf }: KeyObject, { sign, verify }: KeyUsage): readonly Part[] {
+  const signing = { type: pkcs11js.CKA_SIGN, value: sign };
+  const verifying = { type: pkcs11js.CKA_VERIFY, value: verify };
+  if (!publicHalf) return [{ handle, flags: [signing, verifying] }];
+  return [
+    { handle, flags: [signing] },
+    { handle: publicHalf.handle, flags: [verifying] },
+  ];
+}
+
+function set(session: Session, { handle, flags }: Part): void {
+  ck('C_SetAttributeValue', () =>
+    session.lib.C_SetAttributeValue(session.handle, handle, [...flags]),
+  );
+}
+
+/** What the token lets a key do now. @throws {CryptokiError} */
+export function readUsage(session: Session, handle: Handle): KeyUsage {
   const types = [pkcs11js.CKA_SIGN, pkcs11js.CKA_VERIFY];
   const attributes = new AttributeReader().read(session, handle, types);
-  return (
-    attributes.flag(pkcs11js.CKA_SIGN) === sign && attributes.flag(pkcs11js.CKA_VERIFY) === verify
-  );
+  return {
+    sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
+    verify: attributes.flag(pkcs11js.CKA_VERIFY) ?? false,
+  };
+}
+
+function isSet(session: Session, { handle, flags }: Part): boolean {
+  const types = flags.map(({ type }) => type);
+  const attributes = new AttributeReader().read(session, handle, types);
+  return flags.every(({ type, value }) => attributes.flag(type) === value);
 }

@@ -1,12 +1,15 @@
 import { timingSafeEqual } from 'node:crypto';
 import { SigildError } from '../domain/errors.ts';
-import { FINGERPRINT_BYTES, type Fingerprint } from '../domain/fingerprint.ts';
+import type { Fingerprint } from '../domain/fingerprint.ts';
 import { type VersionRef, versionName } from '../domain/key.ts';
-import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
-import { type DirectoryEntry, KeyDirectory } from './key-directory.ts';
+import { type DirectoryEntry, KeyDirectory, type MacEntry } from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { type MacKey, signMac, verifyMac } from './mac.ts';
+import { digestOf, signDigest } from './pair-signature.ts';
+import { verifyWithPair } from './pair-verification.ts';
+import { proveKey } from './prove-key.ts';
+import { spkiOf } from './public-key.ts';
 import type { Session } from './session.ts';
 import { WarmKeys, type WarmKeysOptions } from './warm-keys.ts';
 
@@ -25,8 +28,6 @@ export interface SignedBytes {
   readonly mac: Buffer;
 }
 
-const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
-
 /** The keys that one session has found, ready for use. */
 export class LoadedKeys {
   readonly #objects: KeyObjects;
@@ -44,45 +45,67 @@ export class LoadedKeys {
 
   /**
    * @param fingerprints gets the version's fingerprint when this is the first use of its handle
-   * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS, and as {@link proveKey}
    * @throws {CryptokiError}
    */
   load(session: Session, ref: VersionRef, fingerprints: Fingerprint[]): DirectoryEntry {
-    const entry = this.#directory.get(ref) ?? this.#directory.add(this.#object(session, ref));
-    if (entry.maySign && !entry.fingerprint) {
-      const mac = signMac(session, entry, FINGERPRINT_DATA);
-      fingerprints.push({ id: ref.id, mac: mac.subarray(0, FINGERPRINT_BYTES) });
-      entry.fingerprint = mac;
-    }
+    const known = this.#directory.get(ref);
+    if (known) return known;
+    const { entry, fingerprint } = proveKey(session, this.#object(session, ref));
+    if (fingerprint) fingerprints.push({ id: ref.id, mac: fingerprint });
+    this.#directory.set(ref, entry);
     return entry;
   }
 
+  /** The SubjectPublicKeyInfo of a key pair. */
+  publicKey(entry: DirectoryEntry): Buffer {
+    if (entry.kind === 'pair') return spkiOf(entry.publicKey);
+    throw new Error('a secret key has no public key');
+  }
+
   /**
-   * The key to sign with: its copy where those are in use.
+   * Makes the MAC or signature of each message.
    *
-   * @param macs how many are to be made with it
+   * @param digests whether the messages are given by their digests
    * @throws {CryptokiError}
    */
-  signingKey(session: Session, ref: VersionRef, entry: DirectoryEntry, macs: number): MacKey {
-    if (!this.#warmKeys || !entry.fingerprint) return entry;
-    return this.#warmKeys.pick(session, ref, entry, entry.fingerprint, macs);
+  sign(
+    session: Session,
+    ref: VersionRef,
+    entry: DirectoryEntry,
+    batch: readonly Buffer[],
+    digests: boolean,
+  ): Buffer[] {
+    if (entry.kind === 'pair') {
+      return batch.map((message) =>
+        signDigest(session, entry, digests ? message : digestOf(entry, message)),
+      );
+    }
+    const key = this.#signingKey(session, ref, entry, batch.length);
+    return batch.map((data) => signMac(session, key, data));
   }
 
   /**
    * A key that may sign verifies by making the MAC itself: C_Verify's answers differ from token to
    * token (NSS 3.87 answers a wrong MAC with CKR_DEVICE_ERROR).
+   *
+   * @param digests whether the message is given by its digest
    */
   matches(
     session: Session,
     ref: VersionRef,
     entry: DirectoryEntry,
-    { data, mac }: SignedBytes,
+    signed: SignedBytes,
+    digests: boolean,
   ): boolean {
+    if (entry.kind === 'pair') return verifyWithPair(session, entry, signed, digests);
+    const { data, mac } = signed;
     if (mac.byteLength !== entry.macBytes) return false;
     if (!entry.maySign) return verifyMac(session, entry, data, mac);
-    const key = this.signingKey(session, ref, entry, 1);
+    const key = this.#signingKey(session, ref, entry, 1);
     return timingSafeEqual(signMac(session, key, data), mac);
   }
+
   /** What is known of a version must be found anew. @param session undefined when it has closed */
   forget(session: Session | undefined, ref: VersionRef): void {
     this.#directory.forget(ref);
@@ -93,6 +116,12 @@ export class LoadedKeys {
   /** To be called when the session has been closed: the copies went with it. */
   forgetCopies(): void {
     this.#warmKeys?.forgetAll();
+  }
+
+  /** The key to sign with: its copy where those are in use. @param macs how many are to be made */
+  #signingKey(session: Session, ref: VersionRef, entry: MacEntry, macs: number): MacKey {
+    if (!this.#warmKeys || !entry.fingerprint) return entry;
+    return this.#warmKeys.pick(session, ref, entry, entry.fingerprint, macs);
   }
 
   /** Looks where some session of this process has found the key, and searches when it is not there. */

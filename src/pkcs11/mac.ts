@@ -14,10 +14,10 @@ export interface MacKey {
  * Room for any MAC. With a buffer that is too small, SoftHSM 2.6 leaves the operation active, NSS
  * 3.87 truncates and openCryptoki 3.8 writes past its end.
  */
-const OUTPUT_BYTES = 128;
+export const OUTPUT_BYTES = 128;
 
 /** Answers of C_Verify and C_VerifyFinal to a MAC that is not the data's; the operation has ended. */
-const NOT_VALID: ReadonlySet<number> = new Set([
+export const NOT_VALID: ReadonlySet<number> = new Set([
   pkcs11js.CKR_SIGNATURE_INVALID,
   pkcs11js.CKR_SIGNATURE_LEN_RANGE,
 ]);

@@ -1,17 +1,21 @@
 import pkcs11js from 'pkcs11js';
-import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import {
+  type Algorithm,
+  isPairAlgorithm,
+  MAC_ALGORITHM_NAMES,
+  MAC_ALGORITHMS,
+  type MacAlgorithm,
+} from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
+import type { Handle } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
+import type { MacKey } from './mac.ts';
+import { type NamedMechanism, PAIR_MECHANISMS } from './pair-mechanisms.ts';
 import type { Slot } from './session.ts';
 
-interface Mechanism {
-  readonly type: number;
-  readonly name: string;
-}
-
-interface MacMechanism extends Mechanism {
+interface MacMechanism extends NamedMechanism {
   /** Makes its keys. */
-  readonly generation: Mechanism;
+  readonly generation: NamedMechanism;
   /** The type of new keys, and then those that other tools may have given theirs. */
   readonly keyTypes: readonly [number, ...number[]];
   /** Whether a key's length tells which algorithm it is for. */
@@ -47,8 +51,8 @@ const AES_CMAC: MacMechanism = {
   fixedLength: true,
 };
 
-/** The mechanism of each algorithm. pkcs11js 2.1.7 has no name for those of PKCS#11 3.0. */
-export const MECHANISMS: Readonly<Record<Algorithm, MacMechanism>> = {
+/** The mechanism of each algorithm of MACs. pkcs11js 2.1.7 has no name for those of PKCS#11 3.0. */
+export const MECHANISMS: Readonly<Record<MacAlgorithm, MacMechanism>> = {
   HMAC_SHA1: hmac(pkcs11js.CKM_SHA_1_HMAC, 'CKM_SHA_1_HMAC', pkcs11js.CKK_SHA_1_HMAC),
   HMAC_SHA224: hmac(pkcs11js.CKM_SHA224_HMAC, 'CKM_SHA224_HMAC', pkcs11js.CKK_SHA224_HMAC),
   HMAC_SHA256: hmac(pkcs11js.CKM_SHA256_HMAC, 'CKM_SHA256_HMAC', pkcs11js.CKK_SHA256_HMAC),
@@ -61,16 +65,28 @@ export const MECHANISMS: Readonly<Record<Algorithm, MacMechanism>> = {
   AES_256_CMAC: AES_CMAC,
 };
 
-/** The algorithms of sigild that a mechanism belongs to; a key's shape tells which of them. */
-export function algorithmsOf(mechanism: number): readonly Algorithm[] {
-  return ALGORITHM_NAMES.filter((algorithm) => MECHANISMS[algorithm].type === mechanism);
+/** The algorithms of MACs that a mechanism belongs to; a key's shape tells which of them. */
+export function algorithmsOf(mechanism: number): readonly MacAlgorithm[] {
+  return MAC_ALGORITHM_NAMES.filter((algorithm) => MECHANISMS[algorithm].type === mechanism);
 }
 
 /** Whether a key can be one of the algorithm's. */
-export function suits(algorithm: Algorithm, { keyType, valueBytes }: KeyShape): boolean {
+export function suits(algorithm: MacAlgorithm, { keyType, valueBytes }: KeyShape): boolean {
   const { keyTypes, fixedLength } = MECHANISMS[algorithm];
   if (!keyTypes.some((type) => type === keyType)) return false;
-  return !fixedLength || valueBytes === ALGORITHMS[algorithm].keyBytes;
+  return !fixedLength || valueBytes === MAC_ALGORITHMS[algorithm].keyBytes;
+}
+
+/** A secret key as MACs are made with it. */
+export function macKeyOf(handle: Handle, algorithm: Algorithm): MacKey {
+  if (isPairAlgorithm(algorithm)) throw new Error(`${algorithm} makes no MACs`);
+  const { type } = MECHANISMS[algorithm];
+  return { handle, mechanism: { mechanism: type }, macBytes: MAC_ALGORITHMS[algorithm].macBytes };
+}
+
+/** What makes an algorithm's MACs or signatures. */
+export function signingMechanismOf(algorithm: Algorithm): NamedMechanism {
+  return isPairAlgorithm(algorithm) ? PAIR_MECHANISMS[algorithm].signing : MECHANISMS[algorithm];
 }
 
 /**
@@ -89,17 +105,30 @@ export function assertSupported(slot: Slot, algorithm: Algorithm): void {
  * @throws {CryptokiError}
  */
 export function missingMechanism(slot: Slot, algorithm: Algorithm): string | undefined {
-  const { type, name, generation } = MECHANISMS[algorithm];
-  if ((mechanismFlags(slot, type) & pkcs11js.CKF_SIGN) === 0) return name;
-  const generates = (mechanismFlags(slot, generation.type) & pkcs11js.CKF_GENERATE) !== 0;
-  return generates ? undefined : generation.name;
+  const signing = signingMechanismOf(algorithm);
+  if (!can(slot, signing, pkcs11js.CKF_SIGN)) return signing.name;
+  if (!isPairAlgorithm(algorithm)) {
+    const { generation } = MECHANISMS[algorithm];
+    return can(slot, generation, pkcs11js.CKF_GENERATE) ? undefined : generation.name;
+  }
+  const { generation, keyBits } = PAIR_MECHANISMS[algorithm];
+  if (!can(slot, generation, pkcs11js.CKF_GENERATE_KEY_PAIR)) return generation.name;
+  const { maxKeySize = 0 } = infoOf(slot, generation) ?? {};
+  return maxKeySize >= keyBits ? undefined : `${generation.name} of ${keyBits} bits`;
 }
 
-function mechanismFlags(slot: Slot, type: number): number {
+/** Whether the token can do that with the mechanism. @throws {CryptokiError} */
+export function can(slot: Slot, mechanism: NamedMechanism, flag: number): boolean {
+  return ((infoOf(slot, mechanism)?.flags ?? 0) & flag) !== 0;
+}
+
+function infoOf({ lib, handle }: Slot, { type }: NamedMechanism) {
   try {
-    return ck('C_GetMechanismInfo', () => slot.lib.C_GetMechanismInfo(slot.handle, type)).flags;
+    return ck('C_GetMechanismInfo', () => lib.C_GetMechanismInfo(handle, type));
   } catch (error) {
-    if (error instanceof CryptokiError && error.rv === pkcs11js.CKR_MECHANISM_INVALID) return 0;
+    if (error instanceof CryptokiError && error.rv === pkcs11js.CKR_MECHANISM_INVALID) {
+      return undefined;
+    }
     throw error;
   }
 }

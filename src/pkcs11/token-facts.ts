@@ -3,6 +3,7 @@ import type { TokenFacts } from '../domain/token-info.ts';
 import { type OnSession, tryAttributes } from './attribute-trials.ts';
 import { ck } from './ck-rv.ts';
 import { missingMechanism } from './mechanisms.ts';
+import { tryRecords } from './record-trial.ts';
 import type { Slot } from './session.ts';
 
 /**
@@ -25,6 +26,7 @@ export function readTokenFacts(slot: Slot, onSession: OnSession): TokenFacts {
       lacks: missingMechanism(slot, algorithm),
     })),
     attributes: tryAttributes(onSession),
+    records: tryRecords(onSession),
   };
 }
 

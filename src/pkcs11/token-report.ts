@@ -1,11 +1,12 @@
 import pkcs11js from 'pkcs11js';
 import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
-import type { AttributeSupport } from '../domain/token-info.ts';
-import { tryAttributes } from './attribute-trials.ts';
+import type { AttributeSupport, RecordSupport } from '../domain/token-info.ts';
+import { type OnSession, tryAttributes } from './attribute-trials.ts';
 import { Canary } from './canary.ts';
 import { ck } from './ck-rv.ts';
 import { login, logout } from './login.ts';
-import { MECHANISMS, missingMechanism } from './mechanisms.ts';
+import { missingMechanism, signingMechanismOf } from './mechanisms.ts';
+import { tryRecords } from './record-trial.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { versionText } from './token-facts.ts';
 import { type FoundToken, isInitialized } from './token-selection.ts';
@@ -43,7 +44,7 @@ interface AlgorithmSupport {
   readonly verify: boolean;
   /** Whether CreateKey works: the token can generate the key and sign with it. */
   readonly create: boolean;
-  /** As the token reports it: most count bytes, some bits. Absent without the mechanism. */
+  /** As the token reports it: of MAC keys most count bytes, some bits; of key pairs bits. Absent without the mechanism. */
   readonly minKeySize: number | undefined;
   readonly maxKeySize: number | undefined;
 }
@@ -70,6 +71,8 @@ export interface TokenMeasurements {
   readonly warmKeys: WarmKeysReport;
   /** Absent without a login. */
   readonly attributes: readonly AttributeSupport[] | undefined;
+  /** Absent without a login. */
+  readonly records: RecordSupport | undefined;
 }
 
 /**
@@ -150,9 +153,11 @@ export function measureToken({ slot }: FoundToken, pin: string): TokenMeasuremen
   const canary = new Canary(undefined);
   const mac = canary.sign(keeper);
   const { warm, why } = mac ? decideWarmth('auto', keeper, canary, mac) : NO_CANARY;
-  const attributes = tryAttributes((work) => onSessionOf(slot, work));
+  const onSession: OnSession = (work) => onSessionOf(slot, work);
+  const attributes = tryAttributes(onSession);
+  const records = tryRecords(onSession);
   logout(keeper);
-  return { warmKeys: { inUse: warm, why }, attributes };
+  return { warmKeys: { inUse: warm, why }, attributes, records };
 }
 
 function onSessionOf<Result>(slot: Slot, work: (session: Session) => Result): Result {
@@ -167,7 +172,7 @@ function onSessionOf<Result>(slot: Slot, work: (session: Session) => Result): Re
 function supportedAlgorithms(slot: Slot): AlgorithmSupport[] {
   const mechanisms = ck('C_GetMechanismList', () => slot.lib.C_GetMechanismList(slot.handle));
   return ALGORITHM_NAMES.map((algorithm) => {
-    const { type, name } = MECHANISMS[algorithm];
+    const { type, name } = signingMechanismOf(algorithm);
     const info = mechanisms.includes(type)
       ? ck('C_GetMechanismInfo', () => slot.lib.C_GetMechanismInfo(slot.handle, type))
       : undefined;

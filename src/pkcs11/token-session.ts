@@ -1,19 +1,21 @@
 import type { SigildError } from '../domain/errors.ts';
 import type { Fingerprint, Proven } from '../domain/fingerprint.ts';
-import { groupByName, type Key, type KeyVersion, type VersionRef } from '../domain/key.ts';
+import type { Key, VersionRef } from '../domain/key.ts';
 import type { TokenFacts } from '../domain/token-info.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
+import type { ListingPiece, ListingRequest } from '../service/key-lister.ts';
 import { Canary } from './canary.ts';
 import { CryptokiError, toSigildError } from './ck-rv.ts';
 import type { DirectoryEntry } from './key-directory.ts';
+import { KeyListing } from './key-listing.ts';
 import type { KeyLocations } from './key-locations.ts';
-import { type KeyObject, KeyObjects } from './key-objects.ts';
+import type { KeyObjects } from './key-objects.ts';
 import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
-import { signMac } from './mac.ts';
 import { pause } from './pause.ts';
 import { openSession, type Session, type Slot } from './session.ts';
 import { readTokenFacts } from './token-facts.ts';
 import { TokenLost } from './token-lost.ts';
+import { type FoundObjects, keysOf, TokenObjects } from './token-objects.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 
 export interface TokenSessionOptions {
@@ -44,23 +46,21 @@ const MEMORY_PAUSE_MS = 20;
  */
 export class TokenSession {
   readonly #slot: Slot;
-  readonly #objects: KeyObjects;
+  readonly #objects: TokenObjects;
   readonly #canary: Canary;
   readonly #locations: KeyLocations;
   readonly #keys: LoadedKeys;
+  readonly #listing: KeyListing;
   #session: Session | undefined;
 
   constructor({ slot, adopt, canaryMac, locations, warmKeys }: TokenSessionOptions) {
     this.#slot = slot;
-    this.#objects = new KeyObjects(adopt);
+    this.#objects = new TokenObjects(adopt);
     this.#canary = new Canary(canaryMac);
     this.#locations = locations;
-    this.#keys = new LoadedKeys({
-      objects: this.#objects,
-      locations,
-      warmKeys,
-      assertTokenWorks: () => this.probe(),
-    });
+    const shared = { locations, assertTokenWorks: () => this.probe() };
+    this.#keys = new LoadedKeys({ ...shared, objects: this.#objects.keys, warmKeys });
+    this.#listing = new KeyListing({ ...shared, objects: this.#objects });
   }
 
   /**
@@ -70,30 +70,41 @@ export class TokenSession {
    * @throws {SigildError}
    */
   once<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#once((session) => operate(session, this.#objects)));
+    return this.answer(what, () => this.#once((session) => operate(session, this.#objects.keys)));
   }
 
   /** As {@link once}, for what may be done twice. @throws {SigildError} */
   repeatable<Result>(what: string, operate: Operate<Result>): Result {
-    return this.#answer(what, () => this.#repeatable((session) => operate(session, this.#objects)));
+    return this.answer(what, () =>
+      this.#repeatable((session) => operate(session, this.#objects.keys)),
+    );
   }
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
   open(): void {
-    this.#answer('opening a session', () => this.#once(() => undefined));
+    this.answer('opening a session', () => this.#once(() => undefined));
   }
 
   /** @throws {SigildError} as Token.findKey */
   findKey(name: string): Key | undefined {
-    const find = (session: Session) => this.#objects.named(session, name);
-    return groupByName(this.#search(`looking for key ${name}`, find))[0];
+    return keysOf(this.find(name))[0];
   }
 
-  /** @throws {SigildError} as Token.listKeys */
-  listKeys(): Key[] {
-    const versions = this.#search('listing keys', (session) => this.#objects.all(session));
-    this.#locations.complete();
-    return groupByName(versions);
+  /** All that stands under a name. @throws {SigildError} as Token.findKey */
+  find(name: string): FoundObjects {
+    return this.answer(`looking for key ${name}`, () => {
+      const found = this.#repeatable((session) => this.#objects.named(session, name));
+      this.#locations.take(found.keys);
+      if (found.keys.length === 0) this.probe();
+      return found;
+    });
+  }
+
+  /** The next piece of a listing. @throws {SigildError} as Token.listKeys */
+  listKeys(request: ListingRequest): ListingPiece {
+    return this.answer('listing keys', () =>
+      this.#repeatable((session) => this.#listing.next(session, request)),
+    );
   }
 
   /** The next use of a version looks at the key itself, and makes a new copy of it. */
@@ -102,22 +113,32 @@ export class TokenSession {
   }
 
   /** @throws {SigildError} as Token.sign */
-  sign(ref: VersionRef, batch: readonly Buffer[]): Proven<Buffer[]> {
-    return this.#withKeys('signing', [ref], (session, load) => {
-      const key = this.#keys.signingKey(session, ref, load(ref), batch.length);
-      return batch.map((data) => signMac(session, key, data));
-    });
+  sign(ref: VersionRef, batch: readonly Buffer[], digests = false): Proven<Buffer[]> {
+    return this.withKeys('signing', [ref], (session, load) =>
+      this.#keys.sign(session, ref, load(ref), batch, digests),
+    );
   }
 
   /**
-   * @returns for each message the index of the first version whose MAC it is, or -1
+   * @returns for each message the index of the first version whose MAC or signature it is, or -1
    * @throws {SigildError} as Token.verify
    */
-  verify(refs: readonly VersionRef[], batch: readonly SignedBytes[]): Proven<number[]> {
-    return this.#withKeys('verifying', refs, (session, load) =>
+  verify(
+    refs: readonly VersionRef[],
+    batch: readonly SignedBytes[],
+    digests = false,
+  ): Proven<number[]> {
+    return this.withKeys('verifying', refs, (session, load) =>
       batch.map((signed) =>
-        refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed)),
+        refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed, digests)),
       ),
+    );
+  }
+
+  /** @returns each version's SubjectPublicKeyInfo @throws {SigildError} as Token.publicKeys */
+  publicKeys(refs: readonly VersionRef[]): Proven<Buffer[]> {
+    return this.withKeys('reading public keys', refs, (_session, load) =>
+      refs.map((ref) => this.#keys.publicKey(load(ref))),
     );
   }
 
@@ -136,7 +157,7 @@ export class TokenSession {
   describe(): TokenFacts {
     const read = () => readTokenFacts(this.#slot, (work) => this.#once(work));
     try {
-      return this.#answer('looking at the token', read);
+      return this.answer('looking at the token', read);
     } finally {
       this.close();
     }
@@ -158,16 +179,7 @@ export class TokenSession {
     return this.#session;
   }
 
-  #search(what: string, find: (session: Session) => readonly KeyObject[]): KeyVersion[] {
-    return this.#answer(what, () => {
-      const found = this.#repeatable(find);
-      this.#locations.take(found);
-      if (found.length === 0) this.probe();
-      return found.map((object) => object.version);
-    });
-  }
-
-  #withKeys<Result>(
+  withKeys<Result>(
     action: string,
     refs: readonly VersionRef[],
     operate: (session: Session, load: (ref: VersionRef) => DirectoryEntry) => Result,
@@ -183,7 +195,7 @@ export class TokenSession {
         throw error;
       }
     };
-    return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
+    return this.answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */
@@ -212,7 +224,7 @@ export class TokenSession {
   }
 
   /** Does work for a caller, who is told of its failure in his own words. */
-  #answer<Result>(what: string, work: () => Result): Result {
+  answer<Result>(what: string, work: () => Result): Result {
     try {
       return work();
     } catch (error) {

@@ -7,6 +7,10 @@ export interface AdmissionLimits {
   readonly maxInFlightPerClient: number;
   /** Pipeline streams that one client has open, over all its connections. */
   readonly maxStreamsPerClient: number;
+  /** SignStream and VerifyStream calls that are worked on at once. */
+  readonly maxSigningStreams: number;
+  /** The same for one client, over all its connections. */
+  readonly maxSigningStreamsPerClient: number;
 }
 
 /**
@@ -18,7 +22,9 @@ export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #inFlight = new Tally();
   readonly #streams = new Tally();
+  readonly #signingStreams = new Tally();
   #total = 0;
+  #totalSigningStreams = 0;
 
   constructor(limits: AdmissionLimits) {
     this.#limits = limits;
@@ -38,7 +44,9 @@ export class Admission {
     if (own >= this.#limits.maxInFlightPerClient) {
       throw clientSaturated(`${own} requests in flight`, 'wait for answers');
     }
-    if (this.#total >= this.#limits.maxInFlight) throw saturated(this.#total);
+    if (this.#total >= this.#limits.maxInFlight) {
+      throw saturated(`${this.#total} requests are in flight`);
+    }
     this.#inFlight.add(client);
     this.#total += 1;
   }
@@ -63,6 +71,28 @@ export class Admission {
 
   closeStream(client: string): void {
     this.#streams.remove(client);
+  }
+
+  /**
+   * As {@link enter}, for a SignStream or VerifyStream call; each needs its {@link leaveSigningStream}.
+   *
+   * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED
+   */
+  enterSigningStream(client: string): void {
+    const own = this.#signingStreams.of(client);
+    if (own >= this.#limits.maxSigningStreamsPerClient) {
+      throw clientSaturated(`${own} SignStream and VerifyStream calls open`, 'end some of those');
+    }
+    if (this.#totalSigningStreams >= this.#limits.maxSigningStreams) {
+      throw saturated(`${this.#totalSigningStreams} SignStream and VerifyStream calls are open`);
+    }
+    this.#signingStreams.add(client);
+    this.#totalSigningStreams += 1;
+  }
+
+  leaveSigningStream(client: string): void {
+    this.#signingStreams.remove(client);
+    this.#totalSigningStreams -= 1;
   }
 }
 
@@ -95,9 +125,6 @@ function clientSaturated(what: string, remedy: string): SigildError {
   );
 }
 
-function saturated(requests: number): SigildError {
-  return new SigildError(
-    'POOL_SATURATED',
-    `${requests} requests are in flight, which is the daemon's limit; try again later`,
-  );
+function saturated(what: string): SigildError {
+  return new SigildError('POOL_SATURATED', `${what}, which is the daemon's limit; try again later`);
 }

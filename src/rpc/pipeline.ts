@@ -7,7 +7,7 @@ import type { SigningService } from '../service/signing-service.ts';
 import { goneOrLate } from './call-lifetime.ts';
 import { CancellationSource } from './cancellation-source.ts';
 import type { Caller } from './connections.ts';
-import { decodeBatchSignRequest, decodeBatchVerifyRequest } from './decode.ts';
+import { decodeBatchSignRequest, decodeBatchVerifyRequest } from './decode-signing.ts';
 import { encodeSignatures, encodeVerifications } from './encode.ts';
 import { callerOf, perform, type RpcEnvironment } from './request.ts';
 import { toRpcStatus, toStatus } from './status.ts';

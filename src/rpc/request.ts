@@ -13,7 +13,7 @@ export interface RequestRecord {
   readonly client: string | undefined;
   readonly peer: string | undefined;
   readonly outcome: ErrorReason | 'OK';
-  /** From the request's last byte to its answer. */
+  /** From the request's last byte, of a stream from its first one, to its answer. */
   readonly durationMs: number;
 }
 
@@ -27,9 +27,18 @@ export interface RequestObserver {
 /** What all methods of a server share. */
 export interface RpcEnvironment {
   readonly connections: Pick<Connections, 'callerOf'>;
-  readonly admission: Pick<Admission, 'enter' | 'leave' | 'openStream' | 'closeStream'>;
+  readonly admission: Pick<
+    Admission,
+    'enter' | 'leave' | 'openStream' | 'closeStream' | 'enterSigningStream' | 'leaveSigningStream'
+  >;
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
+  readonly observer: RequestObserver;
+}
+
+/** What working on a request takes. */
+interface PerformEnvironment {
+  readonly admission: Pick<Admission, 'enter' | 'leave'>;
   readonly observer: RequestObserver;
 }
 
@@ -47,7 +56,7 @@ export type Outcome<Response> =
  * @param caller undefined when the connection has closed: its request costs no work
  */
 export async function perform<Response>(
-  { admission, observer }: RpcEnvironment,
+  { admission, observer }: PerformEnvironment,
   method: string,
   caller: Caller | undefined,
   signal: Cancellation,
@@ -75,7 +84,7 @@ export async function perform<Response>(
 }
 
 async function admitted<Response>(
-  admission: RpcEnvironment['admission'],
+  admission: PerformEnvironment['admission'],
   caller: Caller | undefined,
   signal: Cancellation,
   work: Work<Response>,

@@ -1,31 +1,34 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import type { KeyLifecycle } from '../service/key-lifecycle.ts';
-import type { KeyService } from '../service/key-service.ts';
+import type { KeyImport } from '../service/key-import.ts';
 import type { SigningService } from '../service/signing-service.ts';
+import type { StreamService } from '../service/stream-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
-import { MAX_BATCH_BYTES } from './decode.ts';
+import { MAX_BATCH_BYTES } from './decode-signing.ts';
 import { signingServiceDefinition } from './field-limit.ts';
 import type { Health } from './health.ts';
-import { keyHandlers } from './key-handlers.ts';
+import { importHandlers } from './import-handlers.ts';
+import { type KeyServices, keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
+import { type MessageStreamLimits, MessageStreams } from './message-streams.ts';
 import { Pipelines } from './pipeline.ts';
 import { v1 } from './proto.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
 import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
 
-export interface RpcServerOptions {
+export interface RpcServerOptions extends KeyServices {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
-  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
-  readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
+  readonly streams: Pick<StreamService, 'sign' | 'verify'>;
+  readonly imports: Pick<KeyImport, 'getImportKey' | 'importKey'>;
   readonly health: Health;
-  readonly limits: AdmissionLimits & {
-    /** The most data of one message; the services refuse more. */
-    readonly maxDataBytes: number;
-  };
+  readonly limits: AdmissionLimits &
+    MessageStreamLimits & {
+      /** The most data of one message; the services refuse more. */
+      readonly maxDataBytes: number;
+    };
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
   readonly observer: RequestObserver;
@@ -73,6 +76,9 @@ const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** For what clients sent before a drain to arrive: the GOAWAY refuses what comes after it. */
 const ARRIVAL_MS = 100;
 
+/** For streams that the limit of a drain has ended to hear of it. */
+const FAREWELL_MS = 200;
+
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { health, limits, observer, defaultDeadlineMs } = options;
   const connections = new Connections();
@@ -91,14 +97,15 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
   });
   const pipelines = new Pipelines(options.signing, environment);
+  const messageStreams = new MessageStreams(environment, limits);
   server.addService(
     signingServiceDefinition,
-    signingHandlers(options.signing, environment, pipelines),
+    signingHandlers(options, environment, pipelines, messageStreams),
   );
-  server.addService(
-    v1.KeyService.service,
-    keyHandlers(options.keys, options.lifecycle, environment),
-  );
+  server.addService(v1.KeyService.service, {
+    ...keyHandlers(options, environment),
+    ...importHandlers(options.imports, environment),
+  });
   health.addTo(server);
 
   // TLS, where there is any, has been dealt with when a connection gets to gRPC.
@@ -129,6 +136,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     health.endWatches();
     pipelines.end();
     await connections.empty(Math.max(0, cutAtMs - performance.now()));
+    if (messageStreams.shutDown()) await connections.empty(FAREWELL_MS);
     // forceShutdown of grpc-js 1.14 knows no connection when channelz is off.
     for (const listener of listeners) listener.destroyConnections();
   };

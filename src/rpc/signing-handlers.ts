@@ -1,25 +1,34 @@
 import type { SigningServiceHandlers } from '../generated/sigild/v1/SigningService.ts';
 import type { SigningService } from '../service/signing-service.ts';
+import type { StreamService } from '../service/stream-service.ts';
 import {
   decodeBatchSignRequest,
   decodeBatchVerifyRequest,
   decodeSignRequest,
   decodeVerifyRequest,
-} from './decode.ts';
+} from './decode-signing.ts';
+import { decodeSignHeader, decodeStream, decodeVerifyHeader } from './decode-stream.ts';
 import {
   encodeSignature,
   encodeSignatures,
   encodeVerification,
   encodeVerifications,
 } from './encode.ts';
+import type { MessageStreams } from './message-streams.ts';
 import type { Pipelines } from './pipeline.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
+export interface SigningServices {
+  readonly signing: Pick<SigningService, 'sign' | 'verify'>;
+  readonly streams: Pick<StreamService, 'sign' | 'verify'>;
+}
+
 export function signingHandlers(
-  service: Pick<SigningService, 'sign' | 'verify'>,
+  { signing: service, streams }: SigningServices,
   environment: RpcEnvironment,
   pipelines: Pipelines,
+  messageStreams: MessageStreams,
 ): SigningServiceHandlers {
   return {
     Sign: unary('Sign', environment, async (request, context) => {
@@ -47,5 +56,17 @@ export function signingHandlers(
     }),
 
     Pipeline: (call) => pipelines.serve(call),
+
+    SignStream: messageStreams.handler('SignStream', async (messages, context) => {
+      const { header, pieces } = await decodeStream(messages);
+      const signatures = await streams.sign(context, decodeSignHeader(header), pieces);
+      return encodeSignature(signatures);
+    }),
+
+    VerifyStream: messageStreams.handler('VerifyStream', async (messages, context) => {
+      const { header, pieces } = await decodeStream(messages);
+      const version = await streams.verify(context, decodeVerifyHeader(header), pieces);
+      return encodeVerification(version);
+    }),
   };
 }

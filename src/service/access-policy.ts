@@ -4,10 +4,15 @@ import type { NamePattern } from '../domain/name-pattern.ts';
 /** What a client can be granted on a key. */
 export const OPERATIONS = [
   'createKey',
+  'importKey',
   'getKey',
   'listKeys',
+  'getPublicKey',
   'rotateKey',
+  'updateKey',
   'updateKeyVersion',
+  'scheduleDestroy',
+  'restore',
   'sign',
   'verify',
   'getTokenInfo',
@@ -17,6 +22,9 @@ export type Operation = (typeof OPERATIONS)[number];
 
 /** Those that are done with one key. */
 type KeyOperation = Exclude<Operation, 'listKeys' | 'getTokenInfo'>;
+
+/** Those whose key need not be there. */
+const CREATIONS: ReadonlySet<KeyOperation> = new Set(['createKey', 'importKey']);
 
 export interface Grant {
   readonly keys: readonly NamePattern[];
@@ -49,8 +57,14 @@ export class AccessPolicy {
       sees = true;
     }
     // A name that is to be created cannot be missing: the answer is the same whether it exists.
-    if (sees || operation === 'createKey') throw denied(client, operation, `key ${key}`);
+    if (sees || CREATIONS.has(operation)) throw denied(client, operation, `key ${key}`);
     throw keyNotFound(key);
+  }
+
+  /** Whether {@link authorize} would let it pass. */
+  allows(client: string, operation: KeyOperation, key: string): boolean {
+    const grants = this.#grants.get(client) ?? [];
+    return grants.some((grant) => grant.operations.includes(operation) && covers(grant, key));
   }
 
   /**
@@ -59,9 +73,16 @@ export class AccessPolicy {
    * @throws {SigildError} PERMISSION_DENIED
    */
   authorizeTokenInfo(client: string): void {
-    const grants = this.#grants.get(client) ?? [];
-    if (grants.some(({ operations }) => operations.includes('getTokenInfo'))) return;
-    throw denied(client, 'getTokenInfo', 'any key');
+    this.#authorizeAny(client, 'getTokenInfo');
+  }
+
+  /**
+   * Concerns no key yet: a grant to import any key counts.
+   *
+   * @throws {SigildError} PERMISSION_DENIED
+   */
+  authorizeImportKey(client: string): void {
+    this.#authorizeAny(client, 'importKey');
   }
 
   /**
@@ -74,6 +95,12 @@ export class AccessPolicy {
     );
     if (grants.length === 0) throw denied(client, 'listKeys', 'any key');
     return (name) => grants.some((grant) => covers(grant, name));
+  }
+
+  #authorizeAny(client: string, operation: Operation): void {
+    const grants = this.#grants.get(client) ?? [];
+    if (grants.some(({ operations }) => operations.includes(operation))) return;
+    throw denied(client, operation, 'any key');
   }
 }
 

@@ -1,21 +1,26 @@
 import type { Algorithm } from '../domain/algorithm.ts';
+import type { Cancellation } from '../domain/cancellation.ts';
+import { SigildError } from '../domain/errors.ts';
 import {
   assertMayBecome,
   assertUnambiguous,
+  isDestroyed,
   type Key,
   type KeyVersion,
   primaryOf,
   versionOf,
 } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { UsageState } from '../domain/key-state.ts';
+import { assertMayRotateItself } from '../domain/rotation.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
-import { untilAborted, withLimit } from './deadline.ts';
+import { automaticTag, dueStep } from './due-rotation.ts';
+import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { Token } from './ports.ts';
-import { requestTag } from './request-tag.ts';
+import type { NewKey, Token } from './ports.ts';
+import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyLifecycleOptions {
@@ -36,14 +41,22 @@ export interface RotateKeyItem {
   readonly requestId: string | undefined;
 }
 
+/** Where a further version comes from, if it is not generated. */
+export interface VersionSource {
+  /** Tells its request ids from those of other operations. */
+  readonly scope: string;
+  /** @throws {SigildError} */
+  readonly make: (wanted: NewKey, signal: Cancellation) => Promise<Key>;
+}
+
 export interface UpdateKeyVersionItem {
   readonly key: string;
   readonly version: number;
-  readonly state: KeyState;
+  readonly state: UsageState;
 }
 
-/** Much longer than a change takes: the token has limits of its own for each step of one. */
-const CHANGE_LIMIT_MS = 120_000;
+/** Nobody waits for what the daemon does by itself. */
+const ITSELF: RequestContext = { client: 'sigild', signal: new AbortController().signal };
 
 /**
  * RotateKey and UpdateKeyVersion: what becomes of a key's versions.
@@ -59,6 +72,10 @@ export class KeyLifecycle {
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
   readonly #turns: Turns;
   readonly #now: () => number;
+  readonly #generation: VersionSource = {
+    scope: 'rotate',
+    make: (wanted, signal) => this.#token.createVersion(wanted, signal),
+  };
 
   constructor(options: KeyLifecycleOptions) {
     this.#token = options.token;
@@ -78,7 +95,20 @@ export class KeyLifecycle {
    */
   async rotateKey(context: RequestContext, item: RotateKeyItem): Promise<Key> {
     this.#policy.authorize(context.client, 'rotateKey', item.key);
-    return this.#inTurn(context, item.key, (begun) => this.#rotate(begun, item));
+    return changeInTurn(this.#turns, context, item.key, (begun) =>
+      this.#rotate(begun, item, this.#generation),
+    );
+  }
+
+  /**
+   * As {@link rotateKey}, for a version from elsewhere and a caller who is authorized.
+   *
+   * @throws {SigildError} as {@link rotateKey}, and what the source throws
+   */
+  addVersion(context: RequestContext, item: RotateKeyItem, source: VersionSource): Promise<Key> {
+    return changeInTurn(this.#turns, context, item.key, (begun) =>
+      this.#rotate(begun, item, source),
+    );
   }
 
   /**
@@ -90,64 +120,87 @@ export class KeyLifecycle {
    */
   async updateKeyVersion(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {
     this.#policy.authorize(context.client, 'updateKeyVersion', item.key);
-    return this.#inTurn(context, item.key, (begun) => this.#update(begun, item));
+    return changeInTurn(this.#turns, context, item.key, (begun) => this.#update(begun, item));
   }
 
-  /** Changes a key. A change that has begun is finished, also when its caller has gone. */
-  #inTurn(
-    { client, signal }: RequestContext,
-    name: string,
-    change: (context: RequestContext) => Promise<Key>,
-  ): Promise<Key> {
-    const begin = () => {
-      signal.throwIfAborted();
-      return withLimit(CHANGE_LIMIT_MS, `changing key ${name}`, (limit) =>
-        change({ client, signal: limit }),
-      );
-    };
-    return untilAborted(this.#turns.take(name, begin), signal);
+  /**
+   * Rotates a key whose newest version is older than its rotation period, or finishes a rotation of
+   * this kind that another daemon has begun, as the token shows it now.
+   *
+   * @returns undefined when there was nothing to do
+   * @throws {SigildError} KEY_STATE_FORBIDS when no version is ACTIVE, and as {@link rotateKey}
+   */
+  async rotateWhenDue(name: string): Promise<Key | undefined> {
+    return changeInTurn(this.#turns, ITSELF, name, async (begun) => {
+      const before = await this.#catalog.find(name, begun.signal, 0);
+      const step = before && dueStep(before, this.#now());
+      if (!step) return undefined;
+      assertUnambiguous(before);
+      assertMayRotateItself(before);
+      const tag = automaticTag(name, newestOf(before).version + 1);
+      const key =
+        step === 'rotate' ? await this.#make(begun, before, tag, this.#generation) : before;
+      return this.#replaceOlder(begun, key);
+    });
   }
 
-  async #rotate(context: RequestContext, item: RotateKeyItem): Promise<Key> {
+  async #rotate(context: RequestContext, item: RotateKeyItem, source: VersionSource): Promise<Key> {
     const before = await this.#find(context, item.key);
     assertUnambiguous(before);
-    const tag = requestTag(['rotate', context.client, item.key], item.requestId);
+    assertNotDestroyed(before);
+    const tag = requestTag([source.scope, context.client, item.key], item.requestId);
     const made = before.versions.find((version) => hasTag(version, tag));
-    if (!made) return this.#replaceOlder(context, item, await this.#make(context, before, tag));
     // The first call may have ended before it was done; what was rotated since is another call's.
-    return made === before.versions[0] ? this.#replaceOlder(context, item, before) : before;
+    if (made && made !== before.versions[0]) return before;
+    const key = made ? before : await this.#make(context, before, tag, source);
+    return item.keepActive ? key : this.#replaceOlder(context, key);
   }
 
-  async #make(context: RequestContext, key: Key, tag: Uint8Array): Promise<Key> {
+  async #make(
+    context: RequestContext,
+    key: Key,
+    tag: Uint8Array,
+    source: VersionSource,
+  ): Promise<Key> {
     const newest = newestOf(key);
     const { algorithm } = primaryOf(key) ?? newest;
     assertEnabled(algorithm, this.#enabledAlgorithms);
     const id = encodeVersionId({ createTimeMs: this.#now(), version: newest.version + 1, tag });
     const wanted = { name: key.name, algorithm, id };
-    const made = await this.#token.createVersion(wanted, context.signal);
+    const made = await source.make(wanted, context.signal);
     this.#catalog.remember(made);
     return made;
   }
 
   /** Deactivates the ACTIVE versions before the newest one, the newest of them first. */
-  async #replaceOlder(context: RequestContext, item: RotateKeyItem, key: Key): Promise<Key> {
-    if (item.keepActive) return key;
+  async #replaceOlder(context: RequestContext, key: Key): Promise<Key> {
     const newest = newestOf(key);
     const replaced = key.versions.filter(
       ({ version, state }) => version < newest.version && state === 'ACTIVE',
     );
     let current = key;
-    for (const version of replaced) current = await this.#set(context, version, 'DEACTIVATED');
+    for (const version of replaced) current = await this.#deactivate(context, version);
     return current;
+  }
+
+  /** One that has given way to another daemon's meanwhile needs no deactivation any more. */
+  async #deactivate(context: RequestContext, version: KeyVersion): Promise<Key> {
+    try {
+      return await this.#set(context, version, 'DEACTIVATED');
+    } catch (error) {
+      if (!(error instanceof SigildError && error.reason === 'KEY_NOT_FOUND')) throw error;
+      return await this.#find(context, version.key);
+    }
   }
 
   async #update(context: RequestContext, item: UpdateKeyVersionItem): Promise<Key> {
     const version = versionOf(await this.#find(context, item.key), item.version);
+    assertNotScheduled(version);
     assertMayBecome(version, item.state);
     return await this.#set(context, version, item.state);
   }
 
-  async #set({ signal }: RequestContext, version: KeyVersion, state: KeyState): Promise<Key> {
+  async #set({ signal }: RequestContext, version: KeyVersion, state: UsageState): Promise<Key> {
     const key = await this.#token.setVersionState(version, state, signal);
     this.#catalog.remember(key);
     return key;
@@ -161,12 +214,27 @@ export class KeyLifecycle {
   }
 }
 
+/** A name is taken again by CreateKey alone, which has to be told so. */
+function assertNotDestroyed(key: Key): void {
+  if (!isDestroyed(key)) return;
+  throw new SigildError(
+    'KEY_STATE_FORBIDS',
+    `every version of key ${key.name} is DESTROYED; CreateKey with reuse_name makes a new key`,
+  );
+}
+
+/** Restore alone takes a destruction back, whoever is granted to change states. */
+function assertNotScheduled({ key, version, state }: KeyVersion): void {
+  if (state !== 'DESTROY_SCHEDULED') return;
+  throw new SigildError(
+    'KEY_STATE_FORBIDS',
+    `version ${version} of key ${key} is DESTROY_SCHEDULED; restore it first, which leaves it ` +
+      'SUSPENDED',
+  );
+}
+
 function newestOf(key: Key): KeyVersion {
   const [newest] = key.versions;
   if (!newest) throw new Error(`key ${key.name} has no version`);
   return newest;
-}
-
-function hasTag({ id, createTimeMs }: KeyVersion, tag: Uint8Array): boolean {
-  return createTimeMs !== undefined && id.endsWith(Buffer.from(tag).toString('hex'));
 }

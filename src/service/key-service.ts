@@ -1,6 +1,7 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
-import { type Key, versionOf } from '../domain/key.ts';
+import { isDestroyed, type Key } from '../domain/key.ts';
+import { DEFAULT_SETTINGS, type KeySettings } from '../domain/key-record.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import { encodeVersionId } from '../domain/version-id.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
@@ -8,8 +9,9 @@ import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { untilAborted } from './deadline.ts';
 import type { KeyCatalog } from './key-catalog.ts';
+import { assertRotationPeriod } from './key-settings.ts';
 import type { Token } from './ports.ts';
-import { requestTag } from './request-tag.ts';
+import { hasTag, requestTag } from './request-tag.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyServiceOptions {
@@ -17,6 +19,7 @@ export interface KeyServiceOptions {
   readonly catalog: KeyCatalog;
   readonly policy: AccessPolicy;
   readonly enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly minRotationPeriodMs: number;
   /** Shared with all else that changes keys. */
   readonly turns: Turns;
   readonly now?: () => number;
@@ -27,6 +30,9 @@ export interface CreateKeyItem {
   readonly algorithm: Algorithm;
   /** undefined: a repeated call is refused. */
   readonly requestId: string | undefined;
+  readonly settings: KeySettings;
+  /** Whether the name may have been that of a key whose versions are all DESTROYED. */
+  readonly reuseName?: boolean;
 }
 
 export interface Page {
@@ -41,6 +47,7 @@ export class KeyService {
   readonly #catalog: KeyCatalog;
   readonly #policy: AccessPolicy;
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
+  readonly #minRotationPeriodMs: number;
   readonly #turns: Turns;
   readonly #now: () => number;
 
@@ -49,16 +56,19 @@ export class KeyService {
     this.#catalog = options.catalog;
     this.#policy = options.policy;
     this.#enabledAlgorithms = options.enabledAlgorithms;
+    this.#minRotationPeriodMs = options.minRotationPeriodMs;
     this.#turns = options.turns;
     this.#now = options.now ?? Date.now;
   }
 
   /**
-   * @throws {SigildError} PERMISSION_DENIED, ALGORITHM_DISABLED, and as {@link Token.createKey}
+   * @throws {SigildError} PERMISSION_DENIED, ALGORITHM_DISABLED, FIELD_INVALID, and as
+   *   {@link Token.createKey}
    */
   async createKey(context: RequestContext, item: CreateKeyItem): Promise<Key> {
     this.#policy.authorize(context.client, 'createKey', item.key);
     assertEnabled(item.algorithm, this.#enabledAlgorithms);
+    assertRotationPeriod(item.settings.rotationPeriodMs, this.#minRotationPeriodMs);
     return untilAborted(
       this.#turns.take(item.key, () => this.#create(context, item)),
       context.signal,
@@ -87,7 +97,7 @@ export class KeyService {
   ): Promise<Page> {
     const listable = this.#policy.listable(context.client);
     context.signal.throwIfAborted();
-    if (after === undefined) await untilAborted(this.#catalog.refresh(), context.signal);
+    if (after === undefined) await untilAborted(this.#catalog.readAnew(), context.signal);
     const rest = this.#catalog
       .all()
       .filter((key) => listable(key.name) && (after === undefined || key.name > after));
@@ -102,16 +112,18 @@ export class KeyService {
   }
 
   async #create(context: RequestContext, item: CreateKeyItem): Promise<Key> {
-    const { key: name, algorithm, requestId } = item;
+    const { key: name, algorithm, requestId, settings } = item;
     context.signal.throwIfAborted();
-    const id = encodeVersionId({
-      createTimeMs: this.#now(),
-      version: 1,
-      tag: requestTag([context.client, name], requestId),
-    });
-    const key = await this.#token.createKey({ name, algorithm, id }, context.signal);
+    const version = await this.#firstVersion(context, item);
+    const tag = requestTag([context.client, name], requestId);
+    const id = encodeVersionId({ createTimeMs: this.#now(), version, tag });
+    // A name that is taken again has the settings of the key before, unless it gets its own.
+    const hasRecord = version > 1 || !isDefault(settings);
+    const wanted = { name, algorithm, id, ...(hasRecord && { settings }) };
+    const key = await this.#token.createKey(wanted, context.signal);
     this.#catalog.remember(key);
-    if (versionOf(key, 1).algorithm !== algorithm) {
+    const made = key.versions.find((candidate) => hasTag(candidate, tag));
+    if (made?.algorithm !== algorithm) {
       throw new SigildError(
         'KEY_ALREADY_EXISTS',
         `this request_id has made key ${name} with another algorithm before`,
@@ -119,4 +131,24 @@ export class KeyService {
     }
     return key;
   }
+
+  /** The number after those of all versions that there ever were. */
+  async #firstVersion({ signal }: RequestContext, item: CreateKeyItem): Promise<number> {
+    const before = await this.#catalog.find(item.key, signal, 0);
+    if (before && isDestroyed(before) && !item.reuseName) {
+      throw new SigildError(
+        'KEY_ALREADY_EXISTS',
+        `key ${item.key} existed, and every version of it is DESTROYED; set reuse_name to take its ` +
+          'name again',
+      );
+    }
+    return (before?.versions[0]?.version ?? 0) + 1;
+  }
+}
+
+function isDefault({ rotationPeriodMs, destroyable }: KeySettings): boolean {
+  return (
+    rotationPeriodMs === DEFAULT_SETTINGS.rotationPeriodMs &&
+    destroyable === DEFAULT_SETTINGS.destroyable
+  );
 }

@@ -1,7 +1,9 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
+import type { KeyRecord, KeySettings, RecordSubject, Stamp } from '../domain/key-record.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 
 /** A version as it shall stand on the token. */
@@ -10,12 +12,69 @@ export interface NewKey {
   readonly algorithm: Algorithm;
   /** The version's id, chosen before the token is asked: see domain/version-id.ts. */
   readonly id: Uint8Array;
+  /** Of the key that begins with this version; absent for the default ones. */
+  readonly settings?: KeySettings | undefined;
+  /** The key itself, from outside; undefined to have the token generate it. */
+  readonly wrapped?: WrappedKey | undefined;
 }
 
-/** A message and what is said to be its MAC, of any length. */
+/**
+ * What becomes of a record, of which undefined is given when there is none yet. It may be asked
+ * several times, also of what it has made itself, and may throw a SigildError.
+ *
+ * @returns undefined to leave everything as it is
+ */
+export type RecordChange = (current: KeyRecord | undefined) => KeyRecord | undefined;
+
+/** A message and what is said to be its MAC or signature, of any length. */
 export interface SignedData {
   readonly data: Uint8Array;
   readonly mac: Uint8Array;
+}
+
+/** What a caller knows of the keys on the token. */
+export interface KnownKeys {
+  /** The id of the listing that told him. */
+  readonly listing: string;
+  /** Names of keys that he knows from elsewhere since, to be told in any case. */
+  readonly readAgain: readonly string[];
+}
+
+/** What a listing tells of the keys on the token. */
+export interface ListedKeys {
+  /** Names this listing to later ones. */
+  readonly id: string;
+  /** Whether it has every key, and each was read for it; else it tells what has changed. */
+  readonly isWhole: boolean;
+  /** In byte order of names. */
+  readonly keys: readonly Key[];
+  /** Names that no key has any more. A whole listing just leaves them out. */
+  readonly gone: readonly string[];
+}
+
+/**
+ * An operation on a message that comes in pieces, however many, in constant memory. Whoever has opened
+ * it ends it with {@link finish} or, also after a failure, with {@link abandon}.
+ *
+ * It ends by itself when the signal aborts that it was opened with, and its methods reject then with
+ * `signal.reason`; else they reject with a SigildError: KEY_STATE_FORBIDS when no version may be used
+ * any more, also with a state that was changed meanwhile; TOKEN_UNAVAILABLE when the session was lost,
+ * and with it what it had been given.
+ */
+export interface TokenStream<Result> {
+  /**
+   * Takes the next piece, which may be reused when the promise has resolved. A failure may show only
+   * with the next call.
+   *
+   * @param piece of any length
+   */
+  update(piece: Uint8Array): Promise<void>;
+
+  /** Ends the message. */
+  finish(): Promise<Result>;
+
+  /** Lets go of the session. After the end it does nothing. */
+  abandon(): void;
 }
 
 /**
@@ -31,30 +90,52 @@ export interface Token {
   /** @returns undefined when the token works and holds no such key */
   findKey(name: string, signal: Cancellation): Promise<Key | undefined>;
 
-  /** Every key that sigild serves, in byte order of names. Costs a scan of the token. */
-  listKeys(signal: Cancellation): Promise<readonly Key[]>;
+  /**
+   * Lists the keys that sigild serves. Costs a scan of the token.
+   *
+   * With what the caller knows it may tell him changes alone, and see no more than: what was made or
+   * destroyed, and what became ACTIVE from SUSPENDED. Of other changes, such as another tool's to a
+   * label, it tells in time.
+   *
+   * @param known undefined: every key is read and told
+   */
+  listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys>;
 
   /**
-   * Generates a key and proves its attributes by reading them back.
+   * Generates or unwraps a key and proves its attributes by reading them back.
    *
-   * A repeated call with an id that differs in its time alone makes nothing.
+   * A repeated call whose id has the same tag makes nothing, and changes no settings. Where all versions
+   * of the name are DESTROYED, the id has the number after theirs.
+   *
+   * Settings other than the default ones are there before the key is.
    *
    * @returns the key as it stands on the token now
-   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   * @throws {SigildError} KEY_ALREADY_EXISTS, ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL; for a
+   *   wrapped key also IMPORT_KEY_NOT_FOUND, WRAPPED_KEY_INVALID
    */
   createKey(key: NewKey, signal: Cancellation): Promise<Key>;
 
   /**
-   * Generates a further version of a key and proves its attributes by reading them back.
+   * Generates or unwraps a further version of a key and proves its attributes by reading them back.
    *
    * One object alone may claim a version: when the token holds that version already, or another
    * process makes it at the same time, the call returns the key with that one and leaves none of
    * its own.
    *
    * @returns the key as it stands on the token now
-   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED, TOKEN_FULL; for a wrapped key also
+   *   IMPORT_KEY_NOT_FOUND, WRAPPED_KEY_INVALID
    */
   createVersion(key: NewKey, signal: Cancellation): Promise<Key>;
+
+  /**
+   * Makes a key pair in the token to wrap a key of this algorithm with. It serves one call of
+   * {@link createKey} or {@link createVersion}, whatever comes of it, for as long as
+   * domain/key-import.ts says, unless the token loses it or many others were made since.
+   *
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED, TOKEN_REFUSED
+   */
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey>;
 
   /**
    * Gives a version a state, whichever it has. When the promise settles, also with a failure, no
@@ -63,33 +144,94 @@ export interface Token {
    * @returns the key as it stands on the token now
    * @throws {SigildError} KEY_NOT_FOUND, KEY_AMBIGUOUS, TOKEN_REFUSED
    */
-  setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key>;
+  setVersionState(version: VersionRef, state: UsageState, signal: Cancellation): Promise<Key>;
 
   /**
-   * Makes the MACs of a batch in one trip to the token.
+   * Destroys a version's object for ever; its record stays. When the promise settles, also with a
+   * failure, no call that begins later is answered from what was known of the version before.
+   *
+   * @returns whether the token held it
+   * @throws {SigildError} TOKEN_REFUSED
+   */
+  destroyVersion(version: VersionRef, signal: Cancellation): Promise<boolean>;
+
+  /**
+   * Replaces a record, on top of what other processes have made of it: where one of them has come
+   * first, the change is asked again what becomes of theirs.
+   *
+   * @throws {SigildError} TOKEN_REFUSED when the token keeps no records, TOKEN_FULL; what the change
+   *   throws
+   */
+  changeRecord(subject: RecordSubject, change: RecordChange, signal: Cancellation): Promise<void>;
+
+  /**
+   * Removes copies of records of a key, whether or not they count.
+   *
+   * @param key its name
+   */
+  removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void>;
+
+  /**
+   * Makes the MACs or signatures of a batch in one trip to the token. Those of ECDSA have r and s side
+   * by side.
    *
    * @param batch at least one message
-   * @returns a MAC for each message, in order, of the algorithm's length
-   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
+   * @param digests whether the messages are given by their digests, for algorithms with a hash alone
+   * @returns one for each message, in order, of the algorithm's length
+   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED; TOKEN_REFUSED for
+   *   two halves of a key pair that do not belong together
    */
   sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests?: boolean,
   ): Promise<readonly Uint8Array[]>;
 
   /**
-   * Checks the MACs of a batch, each against versions in order, in one trip to the token.
+   * Checks the MACs or signatures of a batch, each against versions in order, in one trip to the token.
    *
-   * @param batch at least one message with its MAC
-   * @returns for each message, in order, the first version whose MAC it is
-   * @throws {SigildError} KEY_NOT_FOUND, KEY_STATE_FORBIDS, ALGORITHM_UNSUPPORTED
+   * @param batch at least one message with its MAC or signature, in the form that {@link sign} gives it
+   * @param digests as in {@link sign}
+   * @returns for each message, in order, the first version whose it is
+   * @throws {SigildError} as {@link sign}
    */
   verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests?: boolean,
   ): Promise<readonly (KeyVersion | undefined)[]>;
+
+  /**
+   * @param versions of key pairs
+   * @returns the SubjectPublicKeyInfo of each, in order
+   * @throws {SigildError} as {@link sign}
+   */
+  publicKeys(versions: readonly KeyVersion[], signal: Cancellation): Promise<readonly Uint8Array[]>;
+
+  /**
+   * Begins to make the MAC of a message, on a session of its own.
+   *
+   * @param signal ends the whole operation
+   * @throws {SigildError} as {@link sign}; POOL_SATURATED when the token gives no further session
+   */
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>>;
+
+  /**
+   * Begins to check a message's MAC against versions, each on a session of its own. A version that
+   * may not verify any more when the message ends counts no more.
+   *
+   * @param mac of a length that each of the versions makes
+   * @param signal ends the whole operation
+   * @returns whose result is the first version whose MAC it is
+   * @throws {SigildError} as {@link signStream}
+   */
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>>;
 
   /**
    * Tells what the token is and who uses it here, and tries what it can do, with keys that are gone

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import type { KeyVersion } from '../domain/key.ts';
 import { TAG_BYTES } from '../domain/version-id.ts';
 
 /**
@@ -13,4 +14,9 @@ export function requestTag(scope: readonly string[], requestId: string | undefin
     .update(JSON.stringify([...scope, requestId]))
     .digest()
     .subarray(0, TAG_BYTES);
+}
+
+/** Whether the request with this tag has made the version. */
+export function hasTag({ id, createTimeMs }: KeyVersion, tag: Uint8Array): boolean {
+  return createTimeMs !== undefined && id.endsWith(Buffer.from(tag).toString('hex'));
 }

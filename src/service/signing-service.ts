@@ -1,13 +1,24 @@
-import { ALGORITHMS, type Algorithm } from '../domain/algorithm.ts';
+import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
-import { type ErrorReason, SigildError } from '../domain/errors.ts';
+import { SigildError } from '../domain/errors.ts';
 import { type Key, type KeyVersion, signingVersion, verifyingVersions } from '../domain/key.ts';
 import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
+import { withFreshKey } from './fresh-key.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { SignedData, Token } from './ports.ts';
-import { isReserved } from './reserved-text.ts';
+import { dataReserved, isReserved } from './reserved-text.ts';
+import {
+  ableVersions,
+  alikeVersions,
+  assertForm,
+  demandAble,
+  isPossible,
+  readable,
+  type SignatureForm,
+  written,
+} from './signature-form.ts';
 
 export interface SigningServiceOptions {
   readonly token: Pick<Token, 'sign' | 'verify'>;
@@ -19,7 +30,7 @@ export interface SigningServiceOptions {
 }
 
 /** Messages to sign with one key. */
-export interface SignBatch {
+export interface SignBatch extends SignatureForm {
   readonly key: string;
   /** undefined: the primary version. */
   readonly version: number | undefined;
@@ -28,7 +39,7 @@ export interface SignBatch {
 }
 
 /** Messages and their signatures, to be checked with one key. */
-export interface VerifyBatch {
+export interface VerifyBatch extends SignatureForm {
   readonly key: string;
   /** undefined: every version that may verify. */
   readonly version: number | undefined;
@@ -42,23 +53,6 @@ export interface Signatures {
   /** The version that signed all of them. */
   readonly version: KeyVersion;
 }
-
-/** How old an entry may be before an operation that its state forbids looks at the token again. */
-const STATE_MAX_AGE_MS = 1_000;
-
-/**
- * Reasons for which what is known of a key allows no operation, where a change behind the daemon's
- * back may have made it out of date, and the age from which to look again.
- */
-const STALE_AFTER_MS: Partial<Record<ErrorReason, number>> = {
-  KEY_NOT_FOUND: 0,
-  KEY_VERSION_NOT_FOUND: 0,
-  KEY_STATE_FORBIDS: STATE_MAX_AGE_MS,
-  KEY_AMBIGUOUS: 0,
-};
-
-/** How often a call looks at the token: what it finds may change before it is used. */
-const MAX_LOOKS = 2;
 
 /** Sign and Verify: who may, with which version, on what data. */
 export class SigningService {
@@ -78,20 +72,19 @@ export class SigningService {
 
   /**
    * @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND,
-   *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, DATA_TOO_LARGE, DATA_RESERVED, ALGORITHM_DISABLED, and as
-   *   {@link Token.sign}
+   *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, DATA_TOO_LARGE, DATA_RESERVED, ALGORITHM_DISABLED,
+   *   FIELD_INVALID for a form that the key's algorithm does not have, and as {@link Token.sign}
    */
-  async sign(
-    context: RequestContext,
-    { key: name, version, batch }: SignBatch,
-  ): Promise<Signatures> {
+  async sign(context: RequestContext, request: SignBatch): Promise<Signatures> {
+    const { key: name, version, batch, digests } = request;
     this.#policy.authorize(context.client, 'sign', name);
     for (const data of batch) this.#assertAllowed(data);
     const choose = (key: Key) => signingVersion(key, version);
-    return await this.#withKey(name, context.signal, choose, async (signer) => {
+    return await withFreshKey(this.#catalog, name, context.signal, choose, async (signer) => {
       assertEnabled(signer.algorithm, this.#enabledAlgorithms);
-      const signatures = await this.#token.sign(signer, batch, context.signal);
-      return { signatures, version: signer };
+      assertForm(signer.algorithm, request, batch);
+      const made = await this.#token.sign(signer, batch, context.signal, digests);
+      return { signatures: written(signer.algorithm, request, made), version: signer };
     });
   }
 
@@ -102,51 +95,62 @@ export class SigningService {
    */
   async verify(
     context: RequestContext,
-    { key: name, version, batch }: VerifyBatch,
+    request: VerifyBatch,
   ): Promise<readonly (KeyVersion | undefined)[]> {
+    const { key: name, version, batch } = request;
     this.#policy.authorize(context.client, 'verify', name);
     for (const { data } of batch) this.#assertAllowed(data);
     const choose = (key: Key) => verifyingVersions(key, version);
     let tried: readonly KeyVersion[] = [];
-    const verified = await this.#withKey(name, context.signal, choose, (versions) => {
+    const verified = await withFreshKey(this.#catalog, name, context.signal, choose, (versions) => {
       tried = versions;
-      return this.#verifyPossible(versions, batch, context.signal);
+      const able = demandAble(versions, request, batch);
+      return this.#verifyPossible(able, request, batch, context.signal);
     });
     if (version !== undefined) return verified;
-    const missed = batch.filter((signed, index) => !verified[index] && isPossible(tried, signed));
+    const missed = batch.filter(
+      (signed, index) => !verified[index] && isPossible(tried, request, signed),
+    );
     if (missed.length === 0) return verified;
-    const found = await this.#verifyWithNewer(name, tried, missed, context.signal);
+    const found = await this.#verifyWithNewer(request, tried, missed, context.signal);
     return batch.map((signed, index) => verified[index] ?? found.get(signed));
   }
 
   /** Another daemon may have made a version since the key was read: asks those that were not known. */
   async #verifyWithNewer(
-    name: string,
+    request: VerifyBatch,
     known: readonly KeyVersion[],
     missed: readonly SignedData[],
     signal: Cancellation,
   ): Promise<ReadonlyMap<SignedData, KeyVersion | undefined>> {
-    const key = await this.#catalog.confirm(name, signal);
-    if (!key) throw keyNotFound(name);
+    const key = await this.#catalog.confirm(request.key, signal);
+    if (!key) throw keyNotFound(request.key);
     const ids = new Set(known.map(({ id }) => id));
     const newer = verifyingVersions(key, undefined).filter(({ id }) => !ids.has(id));
     if (newer.length === 0) return new Map();
-    const verified = await this.#verifyPossible(newer, missed, signal);
+    const able = ableVersions(newer, request, missed);
+    const verified = await this.#verifyPossible(able, request, missed, signal);
     return new Map(missed.map((signed, index) => [signed, verified[index]]));
   }
 
-  /** Asks the token about those messages only whose signature has a length that a version makes. */
+  /**
+   * Asks the token about those messages only whose signature is one that a version can make, in one
+   * trip, but for the rare key whose versions write their signatures in several ways.
+   */
   async #verifyPossible(
     versions: readonly KeyVersion[],
+    form: SignatureForm,
     batch: readonly SignedData[],
     signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const possible = batch.filter((signed) => isPossible(versions, signed));
-    if (possible.length === 0) return batch.map(() => undefined);
-    const verified = await this.#token.verify(versions, possible, signal);
-    if (possible.length === batch.length) return verified;
-    const results = new Map(possible.map((signed, index) => [signed, verified[index]]));
-    return batch.map((signed) => results.get(signed));
+    const results = batch.map((): KeyVersion | undefined => undefined);
+    for (const alike of alikeVersions(versions, form)) {
+      const { asked, places } = readable(alike, batch, results);
+      if (asked.length === 0) continue;
+      const verified = await this.#token.verify(alike.versions, asked, signal, form.digests);
+      for (const [index, place] of places.entries()) results[place] = verified[index];
+    }
+    return results;
   }
 
   #assertAllowed(data: Uint8Array): void {
@@ -157,73 +161,6 @@ export class SigningService {
           '(maxDataBytes in the configuration)',
       );
     }
-    if (isReserved(data)) {
-      throw new SigildError('DATA_RESERVED', 'this text is reserved for key fingerprints');
-    }
+    if (isReserved(data)) throw dataReserved();
   }
-
-  /**
-   * Uses the versions that a choice among those of a key gives, and chooses again from what the token
-   * says now where that may help.
-   */
-  async #withKey<Choice, Result>(
-    name: string,
-    signal: Cancellation,
-    choose: (key: Key) => Choice,
-    use: (choice: Choice) => Promise<Result>,
-  ): Promise<Result> {
-    const known = this.#catalog.peek(name);
-    let key = known ?? (await this.#find(name, signal));
-    let outcome = await attempt(key, choose, use);
-    for (let looks = known ? 0 : 1; 'error' in outcome; looks += 1) {
-      const maxAgeMs = worthALook(outcome, looks);
-      if (maxAgeMs === undefined) throw outcome.error;
-      const found = await this.#find(name, signal, maxAgeMs);
-      if (found === key) throw outcome.error;
-      key = found;
-      outcome = await attempt(key, choose, use);
-    }
-    return outcome.result;
-  }
-
-  async #find(name: string, signal: Cancellation, maxAgeMs?: number): Promise<Key> {
-    const key = await this.#catalog.find(name, signal, maxAgeMs);
-    if (!key) throw keyNotFound(name);
-    return key;
-  }
-}
-
-/** Whether a signature has a length that one of the versions makes. */
-function isPossible(versions: readonly KeyVersion[], { mac }: SignedData): boolean {
-  return versions.some(({ algorithm }) => ALGORITHMS[algorithm].macBytes === mac.byteLength);
-}
-
-interface Failure {
-  readonly error: unknown;
-  /** Whether the token refused what the key's versions and their states allow. */
-  readonly isRefused: boolean;
-}
-
-async function attempt<Choice, Result>(
-  key: Key,
-  choose: (key: Key) => Choice,
-  use: (choice: Choice) => Promise<Result>,
-): Promise<{ readonly result: Result } | Failure> {
-  let isRefused = false;
-  try {
-    const choice = choose(key);
-    isRefused = true;
-    return { result: await use(choice) };
-  } catch (error) {
-    return { error, isRefused };
-  }
-}
-
-/** @returns how old what is known may be for another try; undefined when that would not help */
-function worthALook({ error, isRefused }: Failure, looks: number): number | undefined {
-  const staleMs = error instanceof SigildError ? STALE_AFTER_MS[error.reason] : undefined;
-  if (staleMs === undefined) return undefined;
-  // What the token refuses has changed since the key was read, however short ago that was.
-  if (isRefused) return looks < MAX_LOOKS ? 0 : undefined;
-  return looks === 0 ? staleMs : undefined;
 }

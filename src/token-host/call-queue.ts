@@ -60,6 +60,12 @@ export class CallQueue {
     return batch;
   }
 
+  /** Takes those at the head that belong to one lane, also those whose callers have gone. */
+  takePinned(): Call[] {
+    const other = this.#calls.findIndex((call) => !call.pinned);
+    return this.#calls.splice(0, other < 0 ? this.#calls.length : other);
+  }
+
   /** Takes all, also those whose callers have gone. */
   takeAll(): Call[] {
     this.#macs = 0;

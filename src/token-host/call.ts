@@ -14,9 +14,16 @@ export interface CallOptions {
   readonly repeatable: boolean;
   /** How many MACs it asks for; 0 when it does something else, which takes nobody knows how long. */
   readonly macs: number;
+  /** Whether it is a step of a message that comes in pieces, which asks for no MAC but is short. */
+  readonly isStep?: boolean;
   /** The longest it may take inside the module; after that its host counts as hung. */
   readonly limitMs: number;
   readonly signal: Cancellation;
+  /**
+   * Whether it belongs to the one lane that remembers calls before it: the first one of the host that
+   * has served longest. It then is one of unknown length.
+   */
+  readonly pinned?: boolean;
   /**
    * Throws when the answer shows that its host must not be trusted; the call is then repeated.
    * Returns an error when only this answer must not be used.
@@ -31,7 +38,9 @@ const MAX_ATTEMPTS = 2;
 export class Call {
   readonly frame: Buffer;
   readonly macs: number;
+  readonly isStep: boolean;
   readonly limitMs: number;
+  readonly pinned: boolean;
   /** Settles with the answer's payload, or rejects with a SigildError. */
   readonly answer: Promise<Buffer>;
   readonly #check: CallOptions['check'];
@@ -43,10 +52,13 @@ export class Call {
   #reject!: (error: unknown) => void;
   readonly #leave = () => this.fail(this.#signal.reason);
 
-  constructor(frame: Buffer, { repeatable, macs, limitMs, signal, check }: CallOptions) {
+  constructor(frame: Buffer, options: CallOptions) {
+    const { repeatable, macs, isStep = false, limitMs, signal, pinned, check } = options;
     this.frame = frame;
     this.macs = macs;
+    this.isStep = isStep;
     this.limitMs = limitMs;
+    this.pinned = pinned ?? false;
     this.#check = check;
     this.#repeatable = repeatable;
     this.#signal = signal;

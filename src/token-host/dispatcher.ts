@@ -3,7 +3,7 @@ import { SigildError } from '../domain/errors.ts';
 import { Call, type CallOptions, HostLost } from './call.ts';
 import { CallQueue } from './call-queue.ts';
 import type { Host } from './host.ts';
-import { type LaneHost, LanePool, STALLED_MS } from './lane-pool.ts';
+import { type LaneHost, LanePool, type Place, STALLED_MS } from './lane-pool.ts';
 
 export interface DispatcherOptions<AnyHost extends LaneHost> {
   /** How many calls may wait for a lane, beside those that a lost host gave back. */
@@ -86,6 +86,19 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
     const call = new Call(frame, options);
     own.push(call);
     this.#schedulePump();
+    return await call.answer;
+  }
+
+  /** As {@link submit}, but to this lane of a host, behind all that the lane has. */
+  async submitOn(
+    { host, lane }: Place<AnyHost>,
+    frame: Buffer,
+    options: CallOptions,
+  ): Promise<Buffer> {
+    this.#assertServing(options.signal);
+    if (!this.#lanes.ownOf(host)) throw new HostLost('the token host has gone');
+    const call = new Call(frame, options);
+    lane.send([call]);
     return await call.answer;
   }
 

@@ -1,22 +1,28 @@
-import { ALGORITHMS } from '../domain/algorithm.ts';
+import { type Algorithm, signatureBytes } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { ImportKey } from '../domain/key-import.ts';
+import type { RecordSubject, Stamp } from '../domain/key-record.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
-import type { NewKey, SignedData, Token } from '../service/ports.ts';
+import { KeyLister, type ListingPiece, type ListingRequest } from '../service/key-lister.ts';
+import type {
+  KnownKeys,
+  ListedKeys,
+  NewKey,
+  RecordChange,
+  SignedData,
+  Token,
+  TokenStream,
+} from '../service/ports.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
+import { HostedKeys } from './hosted-keys.ts';
+import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
-import {
-  decodeFingerprints,
-  decodeIndexes,
-  decodeMacs,
-  decodeResult,
-  encodeSign,
-  encodeVerify,
-} from './mac-frames.ts';
+import { decodeIndexes } from './mac-frames.ts';
 import { decodeJson, encodeEmpty, encodeJson, OPERATION } from './protocol.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenChanges } from './token-changes.ts';
@@ -24,9 +30,6 @@ import { Writer } from './writer.ts';
 
 /** A scan of the whole token may take longer than a call for one key by this factor. */
 const SCAN_FACTOR = 10;
-
-/** Each so many MACs of a batch may take as long as one call. */
-const MACS_PER_LIMIT = 64;
 
 /** Changes are rare, and one at a time is soonest started. */
 const WRITER_SESSIONS = 1;
@@ -45,7 +48,9 @@ export class HostedToken implements Token {
   readonly #supervisor: Supervisor;
   readonly #writer: Writer;
   readonly #changes: TokenChanges;
-  readonly #fingerprints = new FingerprintRegister();
+  readonly #keys: HostedKeys;
+  readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
+  readonly #streams: HostedStreams;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -72,9 +77,18 @@ export class HostedToken implements Token {
       writer: this.#writer,
       dispatcher: this.#dispatcher,
       findKey: (name, signal) => this.findKey(name, signal),
+      findRecords: async (name, signal) =>
+        decodeJson(await this.#scan(encodeJson(OPERATION.findRecords, name), signal)),
       callTimeoutMs: options.callTimeoutMs,
       scanLimitMs: this.#scanLimitMs(),
     });
+    const uses = {
+      dispatcher: this.#dispatcher,
+      fingerprints: new FingerprintRegister(),
+      callTimeoutMs: options.callTimeoutMs,
+    };
+    this.#keys = new HostedKeys({ ...uses, scanLimitMs: this.#scanLimitMs() });
+    this.#streams = new HostedStreams(uses);
   }
 
   /**
@@ -102,8 +116,8 @@ export class HostedToken implements Token {
     return decodeJson(await this.#scan(encodeJson(OPERATION.findKey, name), signal));
   }
 
-  async listKeys(signal: Cancellation): Promise<readonly Key[]> {
-    return decodeJson(await this.#scan(encodeEmpty(OPERATION.listKeys), signal));
+  listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
+    return this.#lister.list(known, signal);
   }
 
   createKey(key: NewKey, signal: Cancellation): Promise<Key> {
@@ -114,30 +128,66 @@ export class HostedToken implements Token {
     return this.#changes.createVersion(key, signal);
   }
 
-  setVersionState(version: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    return this.#changes.makeImportKey(algorithm, signal);
+  }
+
+  setVersionState(version: VersionRef, state: UsageState, signal: Cancellation): Promise<Key> {
     return this.#changes.setVersionState(version, state, signal);
   }
 
-  async sign(
+  changeRecord(subject: RecordSubject, change: RecordChange, signal: Cancellation): Promise<void> {
+    return this.#changes.changeRecord(subject, change, signal);
+  }
+
+  removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
+    return this.#changes.removeRecords(key, stamps, signal);
+  }
+
+  destroyVersion(version: VersionRef, signal: Cancellation): Promise<boolean> {
+    return this.#changes.destroyVersion(version, signal);
+  }
+
+  sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly Uint8Array[]> {
-    const resultBytes = batch.length * ALGORITHMS[version.algorithm].macBytes;
-    const frame = encodeSign(version, batch);
-    const answer = await this.#proven(frame, [version], batch.length, resultBytes, signal);
-    return decodeMacs(decodeResult(answer), batch.length);
+    return this.#keys.sign(version, batch, signal, digests);
   }
 
-  async verify(
+  verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const macs = batch.length * versions.length;
-    const frame = encodeVerify(versions, batch);
-    const answer = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
-    return decodeIndexes(decodeResult(answer)).map((index) => versions[index]);
+    return this.#keys.verify(versions, batch, signal, digests);
+  }
+
+  publicKeys(
+    versions: readonly KeyVersion[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#keys.publicKeys(versions, signal);
+  }
+
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    const resultBytes = signatureBytes(version.algorithm);
+    const decode = (result: Buffer) => result;
+    const plan = { operation: 'sign', versions: [version], resultBytes, decode } as const;
+    return this.#streams.open(plan, signal);
+  }
+
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    const decode = (result: Buffer) => versions[decodeIndexes(result)[0] ?? -1];
+    const plan = { operation: 'verify', versions, mac, resultBytes: 2, decode } as const;
+    return this.#streams.open(plan, signal);
   }
 
   /**
@@ -169,6 +219,12 @@ export class HostedToken implements Token {
     await Promise.all([this.#supervisor.stop(), ...hosts.map((host) => host.stop(limitMs))]);
   }
 
+  async #listPiece(request: ListingRequest, signal: Cancellation): Promise<ListingPiece> {
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
+    const frame = encodeJson(OPERATION.listKeys, request);
+    return decodeJson(await this.#dispatcher.submit(frame, { ...options, pinned: true }));
+  }
+
   #scan(frame: Buffer, signal: Cancellation): Promise<Buffer> {
     const limitMs = this.#scanLimitMs();
     return this.#dispatcher.submit(frame, { repeatable: true, macs: 0, limitMs, signal });
@@ -176,29 +232,5 @@ export class HostedToken implements Token {
 
   #scanLimitMs(): number {
     return this.#callTimeoutMs * SCAN_FACTOR;
-  }
-
-  /**
-   * Submits a MAC operation and checks with which keys it was done.
-   *
-   * @param macs how many the token has to make at the most
-   * @param resultBytes the length of a result that can be right
-   */
-  #proven(
-    frame: Buffer,
-    versions: readonly KeyVersion[],
-    macs: number,
-    resultBytes: number,
-    signal: Cancellation,
-  ): Promise<Buffer> {
-    const check = (answer: Buffer) => {
-      if (decodeResult(answer).byteLength !== resultBytes) {
-        throw new Error('it gave a result of the wrong length');
-      }
-      return this.#fingerprints.check(decodeFingerprints(answer), versions);
-    };
-    const limitMs = this.#callTimeoutMs * Math.ceil(macs / MACS_PER_LIMIT);
-    const options = { repeatable: true, macs, limitMs, signal, check };
-    return this.#dispatcher.submit(frame, options);
   }
 }

@@ -12,6 +12,12 @@ export interface LaneHost {
   kill(): void;
 }
 
+/** A lane, and the host that it is of. */
+export interface Place<AnyHost extends LaneHost> {
+  readonly host: AnyHost;
+  readonly lane: Lane;
+}
+
 export interface LanePoolEvents<AnyHost> {
   /** A lane has room for more calls. */
   readonly onRoom: () => void;
@@ -27,6 +33,8 @@ export class LanePool<AnyHost extends LaneHost> {
   readonly #hosts = new Map<AnyHost, CallQueue>();
   readonly #events: LanePoolEvents<AnyHost>;
   readonly #pace = new Pace();
+  /** Calls that belong to the one lane, until it has nothing else to do. */
+  readonly #pinned = new CallQueue();
 
   constructor(events: LanePoolEvents<AnyHost>) {
     this.#events = events;
@@ -60,9 +68,9 @@ export class LanePool<AnyHost extends LaneHost> {
     return [...host.lanes.flatMap((lane) => lane.abandon()), ...own.takeAll()];
   }
 
-  /** Takes the calls that wait for one host alone. */
+  /** Takes the calls that wait for one host or lane alone. */
   takeOwn(): Call[] {
-    return [...this.#hosts.values()].flatMap((own) => own.takeAll());
+    return [this.#pinned, ...this.#hosts.values()].flatMap((own) => own.takeAll());
   }
 
   /**
@@ -73,6 +81,7 @@ export class LanePool<AnyHost extends LaneHost> {
   deal(waiting: CallQueue): boolean {
     const nowMs = performance.now();
     for (const [{ lanes }, own] of this.#hosts) if (own.length > 0) dealOwn(own, lanes);
+    this.#dealPinned(waiting);
     let more = this.#worthwhile(waiting.macs, nowMs);
     while (waiting.length > 0) {
       const free = this.#free();
@@ -82,8 +91,23 @@ export class LanePool<AnyHost extends LaneHost> {
       const room = this.#pace.macsPerLane - lane.macsInFlight;
       if (lane.idle) more -= 1;
       give(waiting.take(Math.min(fairShare, room)), lane);
+      this.#dealPinned(waiting);
     }
     return false;
+  }
+
+  /** Lets the calls that belong to one lane wait for it apart, so that none waits for them. */
+  #dealPinned(waiting: CallQueue): void {
+    for (const call of waiting.takePinned()) this.#pinned.push(call);
+    if (this.#pinned.length === 0) return;
+    this.#pinned.prune();
+    const lane = this.#pinnedTo();
+    if (lane?.idle) give(this.#pinned.take(1), lane);
+  }
+
+  /** The lane that gets nothing else before the call that it is to get; undefined when none waits. */
+  #pinnedTo(): Lane | undefined {
+    return this.#pinned.length > 0 ? this.hosts[0]?.lanes[0] : undefined;
   }
 
   /** How many more lanes shall start to work, with so many MACs waiting. */
@@ -101,16 +125,18 @@ export class LanePool<AnyHost extends LaneHost> {
     mayStart: boolean,
     nowMs: number,
   ): Lane | undefined {
-    // A call of unknown length has a lane for itself, and hinders nobody.
-    if (forLong || (mayStart && free)) return free;
-    return this.#leastBusy(nowMs);
+    // A call of unknown length has a lane for itself, and hinders nobody; but steps of messages that
+    // come in pieces go past those who wait, and would keep it waiting for ever.
+    if (forLong) return free ?? this.#lanes().find((lane) => lane.hasOnlySteps);
+    return mayStart && free ? free : this.#leastBusy(nowMs);
   }
 
   /** A lane that has nothing to do, of the host that has the most of them. */
   #free(): Lane | undefined {
     let most: readonly Lane[] = [];
+    const pinnedTo = this.#pinnedTo();
     for (const { lanes } of this.#hosts.keys()) {
-      const idle = lanes.filter((lane) => lane.idle);
+      const idle = lanes.filter((lane) => lane.idle && lane !== pinnedTo);
       if (idle.length > most.length) most = idle;
     }
     return most.at(-1);
@@ -128,7 +154,8 @@ export class LanePool<AnyHost extends LaneHost> {
   }
 
   #lanes(): readonly Lane[] {
-    return this.hosts.flatMap(({ lanes }) => lanes);
+    const pinnedTo = this.#pinnedTo();
+    return this.hosts.flatMap(({ lanes }) => lanes.filter((lane) => lane !== pinnedTo));
   }
 }
 

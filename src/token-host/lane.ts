@@ -18,6 +18,7 @@ export class Lane {
   readonly #reader = new FrameReader();
   readonly #inFlight: Call[] = [];
   #macsInFlight = 0;
+  #stepsInFlight = 0;
   #nextNumber = 0;
   #oldestNumber = 0;
   #progressAtMs = 0;
@@ -38,9 +39,18 @@ export class Lane {
     return this.#inFlight.length === 0;
   }
 
-  /** How many MACs it has been asked for and not answered yet. */
+  /**
+   * How many MACs it has been asked for and not answered yet; a step counts as one. None while it does
+   * nobody knows what: steps that wait for that make it no lane that others should wait for.
+   */
   get macsInFlight(): number {
-    return this.#macsInFlight;
+    const doesSomethingElse = this.#macsInFlight === 0 && !this.hasOnlySteps;
+    return doesSomethingElse ? 0 : this.#macsInFlight + this.#stepsInFlight;
+  }
+
+  /** Whether all that it has are steps of messages that come in pieces. */
+  get hasOnlySteps(): boolean {
+    return this.#stepsInFlight === this.#inFlight.length;
   }
 
   /** How long ago it began to work, or answered a call. */
@@ -57,6 +67,7 @@ export class Lane {
       this.#nextNumber = (this.#nextNumber + 1) >>> 0;
       this.#inFlight.push(call);
       this.#macsInFlight += call.macs;
+      if (call.isStep) this.#stepsInFlight += 1;
     }
     const [first] = batch;
     if (first && batch.length === 1) this.#pipe.write(first.frame);
@@ -80,6 +91,7 @@ export class Lane {
   abandon(): Call[] {
     this.#events = undefined;
     this.#macsInFlight = 0;
+    this.#stepsInFlight = 0;
     return this.#inFlight.splice(0);
   }
 
@@ -121,6 +133,7 @@ export class Lane {
     }
     this.#inFlight.shift();
     this.#macsInFlight -= call.macs;
+    if (call.isStep) this.#stepsInFlight -= 1;
     this.#oldestNumber = (this.#oldestNumber + 1) >>> 0;
   }
 }

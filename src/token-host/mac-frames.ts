@@ -17,10 +17,15 @@ export interface VerifyPayload {
   readonly batch: readonly { readonly data: Buffer; readonly mac: Buffer }[];
 }
 
-/** The version, the number of messages (4 bytes), then each message after its length (4 bytes). */
-export function encodeSign(ref: VersionRef, batch: readonly Uint8Array[]): Buffer {
+/**
+ * The version, the number of messages (4 bytes), then each message after its length (4 bytes).
+ *
+ * @param digests whether they are given by their digests
+ */
+export function encodeSign(ref: VersionRef, batch: readonly Uint8Array[], digests = false): Buffer {
+  const code = digests ? OPERATION.signDigests : OPERATION.sign;
   const size = refBytes(ref) + 4 + sum(batch, (data) => 4 + data.byteLength);
-  return encodeFrame(OPERATION.sign, size, (payload) => {
+  return encodeFrame(code, size, (payload) => {
     let at = payload.writeUInt32BE(batch.length, writeRef(payload, 0, ref));
     for (const data of batch) at = writeBytes(payload, at, data);
   });
@@ -37,11 +42,20 @@ export function decodeSign(payload: Buffer): SignPayload {
   return { ref, batch };
 }
 
-/** The versions after their number (2 bytes), the number of messages, then each MAC and message. */
-export function encodeVerify(refs: readonly VersionRef[], batch: readonly SignedData[]): Buffer {
+/**
+ * The versions after their number (2 bytes), the number of messages, then each MAC and message.
+ *
+ * @param digests whether the messages are given by their digests
+ */
+export function encodeVerify(
+  refs: readonly VersionRef[],
+  batch: readonly SignedData[],
+  digests = false,
+): Buffer {
+  const code = digests ? OPERATION.verifyDigests : OPERATION.verify;
   const messageBytes = sum(batch, ({ data, mac }) => 8 + data.byteLength + mac.byteLength);
   const size = 2 + sum(refs, refBytes) + 4 + messageBytes;
-  return encodeFrame(OPERATION.verify, size, (payload) => {
+  return encodeFrame(code, size, (payload) => {
     let at = payload.writeUInt16BE(refs.length, 0);
     for (const ref of refs) at = writeRef(payload, at, ref);
     at = payload.writeUInt32BE(batch.length, at);

@@ -6,8 +6,11 @@ const WORTH_A_LANE_MS = 1;
 /** A token that takes less for a MAC computes on this machine, or hardly waits for another. */
 const FAST_MS = 0.1;
 
-/** What a lane has been given waits for all before it, and cannot be taken back. */
-const MAX_AHEAD_MS = 8;
+/**
+ * What a lane has been given waits for all before it, and cannot be taken back. With less, lanes of a
+ * slow token are idle while a frame of ten MACs or so is on its way to them.
+ */
+const MAX_AHEAD_MS = 24;
 const MAX_AHEAD_MACS = 256;
 
 /** How fast the estimate follows work that takes longer; it follows faster work at once. */

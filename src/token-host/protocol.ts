@@ -1,6 +1,9 @@
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
+import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
+import type { Stamp } from '../domain/key-record.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import type { NewKey } from '../service/ports.ts';
 import { encodeFrame } from './frames.ts';
 
@@ -17,6 +20,17 @@ export const OPERATION = {
   setVersionState: 9,
   forgetVersion: 10,
   describe: 11,
+  findRecords: 12,
+  createRecord: 13,
+  removeRecords: 14,
+  makeImportKey: 15,
+  signDigests: 20,
+  verifyDigests: 21,
+  publicKeys: 22,
+  openStream: 40,
+  updateStream: 41,
+  finishStream: 42,
+  abandonStream: 43,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -39,19 +53,57 @@ export function encodeEmpty(code: number): Buffer {
 }
 
 /** @param code OPERATION.createKey or OPERATION.createVersion */
-export function encodeNewKey(code: number, { name, algorithm, id }: NewKey): Buffer {
-  return encodeJson(code, { name, algorithm, id: Buffer.from(id).toString('hex') });
+export function encodeNewKey(code: number, { name, algorithm, id, wrapped }: NewKey): Buffer {
+  const wire: WireNewKey = { name, algorithm, id: base64(id), wrapped: wrapped && wireOf(wrapped) };
+  return encodeJson(code, wire);
 }
 
 export function decodeNewKey(payload: Buffer): NewKey {
-  const { name, algorithm, id } = decodeJson<Omit<NewKey, 'id'> & { readonly id: string }>(payload);
-  return { name, algorithm, id: Buffer.from(id, 'hex') };
+  const { id, wrapped, ...key } = decodeJson<WireNewKey>(payload);
+  return { ...key, id: Buffer.from(id, 'base64'), wrapped: wrapped && wrappedOf(wrapped) };
+}
+
+function wireOf({ importKeyId, bytes, publicKey }: WrappedKey): WireWrappedKey {
+  return { importKeyId, bytes: base64(bytes), publicKey: publicKey && base64(publicKey) };
+}
+
+function wrappedOf({ importKeyId, bytes, publicKey }: WireWrappedKey): WrappedKey {
+  return {
+    importKeyId,
+    bytes: Buffer.from(bytes, 'base64'),
+    publicKey: publicKey === undefined ? undefined : Buffer.from(publicKey, 'base64'),
+  };
+}
+
+interface WireNewKey extends Pick<NewKey, 'name' | 'algorithm'> {
+  readonly id: string;
+  readonly wrapped: WireWrappedKey | undefined;
+}
+
+interface WireWrappedKey {
+  readonly importKeyId: string;
+  readonly bytes: string;
+  readonly publicKey: string | undefined;
 }
 
 /** The answer to them: the key, and whether this call made its version. */
 export interface Creation {
   readonly key: Key;
   readonly made: boolean;
+}
+
+/** What a lane answers to OPERATION.makeImportKey. */
+export function encodeImportKey({ publicKey, ...key }: ImportKey): WireImportKey {
+  return { ...key, publicKey: base64(publicKey) };
+}
+
+export function decodeImportKey(payload: Buffer): ImportKey {
+  const { publicKey, ...key } = decodeJson<WireImportKey>(payload);
+  return { ...key, publicKey: Buffer.from(publicKey, 'base64') };
+}
+
+interface WireImportKey extends Omit<ImportKey, 'publicKey'> {
+  readonly publicKey: string;
 }
 
 /** @param code OPERATION.destroyVersion or OPERATION.forgetVersion */
@@ -61,12 +113,52 @@ export function encodeVersionRef(code: number, { key, id }: VersionRef): Buffer 
 
 /** What OPERATION.setVersionState carries. */
 export interface StateChange extends VersionRef {
-  readonly state: KeyState;
+  readonly state: UsageState;
 }
 
-export function encodeStateChange({ key, id }: VersionRef, state: KeyState): Buffer {
+export function encodeStateChange({ key, id }: VersionRef, state: UsageState): Buffer {
   const change: StateChange = { key, id, state };
   return encodeJson(OPERATION.setVersionState, change);
+}
+
+/** What OPERATION.removeRecords carries. */
+export interface RecordRemoval {
+  /** The key's name. */
+  readonly key: string;
+  readonly stamps: readonly Stamp[];
+}
+
+/** What OPERATION.publicKeys carries. */
+export function encodeVersionRefs(refs: readonly VersionRef[]): Buffer {
+  return encodeJson(
+    OPERATION.publicKeys,
+    refs.map(({ key, id }) => ({ key, id })),
+  );
+}
+
+/** The answer: each version's SubjectPublicKeyInfo, and fingerprints, in base64. */
+interface WirePublicKeys {
+  readonly keys: readonly string[];
+  readonly fingerprints: readonly { readonly id: string; readonly mac: string }[];
+}
+
+export function publicKeysAnswer({ result, fingerprints }: Proven<Buffer[]>): WirePublicKeys {
+  return {
+    keys: result.map(base64),
+    fingerprints: fingerprints.map(({ id, mac }) => ({ id, mac: base64(mac) })),
+  };
+}
+
+export function decodePublicKeys(answer: Buffer): Proven<Buffer[]> {
+  const { keys, fingerprints } = decodeJson<WirePublicKeys>(answer);
+  return {
+    result: keys.map((key) => Buffer.from(key, 'base64')),
+    fingerprints: fingerprints.map(({ id, mac }) => ({ id, mac: Buffer.from(mac, 'base64') })),
+  };
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 interface WireError {

@@ -2,15 +2,16 @@ import { readSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { SigildError } from '../domain/errors.ts';
 import { type JoiningOptions, joinToken } from '../pkcs11/joined-session.ts';
+import { MacStreams } from '../pkcs11/mac-streams.ts';
 import { TokenLost } from '../pkcs11/token-lost.ts';
-import type { TokenSession } from '../pkcs11/token-session.ts';
 import { type Frame, FrameReader, numberFrame, timeFrame } from './frames.ts';
-import { perform } from './lane-operations.ts';
+import { type LaneMeans, perform } from './lane-operations.ts';
 import { encodeFailure, OUTCOME } from './protocol.ts';
 
 /**
- * A session lane: a thread with one PKCS#11 session, which answers the frames that the front writes
- * into its pipe. It never turns its event loop: it reads, calls the token and writes, all blocking.
+ * A session lane: a thread with one PKCS#11 session, and one more for each version that works on a
+ * message that comes in pieces. It answers the frames that the front writes into its pipe; pieces of
+ * messages take their turns with all else. It never turns its event loop: it reads, calls the token and writes, all blocking.
  * The end of the pipe is the end of the lane.
  */
 
@@ -36,9 +37,9 @@ const FLUSH_AFTER_MS = 1;
 /** How long the main thread may take to hear that a lane ends. */
 const LEAVE_LIMIT_MS = 2_000;
 
-function answer(session: TokenSession, frame: Frame): Buffer {
+function answer(means: LaneMeans, frame: Frame): Buffer {
   try {
-    return perform(session, frame);
+    return perform(means, frame);
   } catch (error) {
     if (error instanceof SigildError) {
       return encodeFailure(error instanceof TokenLost ? OUTCOME.lost : OUTCOME.failed, error);
@@ -48,7 +49,7 @@ function answer(session: TokenSession, frame: Frame): Buffer {
   }
 }
 
-function serve(fd: number, session: TokenSession): void {
+function serve(fd: number, means: LaneMeans): void {
   const reader = new FrameReader();
   const input = Buffer.allocUnsafe(READ_BYTES);
   for (;;) {
@@ -58,7 +59,7 @@ function serve(fd: number, session: TokenSession): void {
     let flushedAtMs = performance.now();
     let begunAtMs = flushedAtMs;
     for (const frame of reader.push(input.subarray(0, bytes))) {
-      const answered = answer(session, frame);
+      const answered = answer(means, frame);
       numberFrame(answered, frame.call);
       answers.push(answered);
       const nowMs = performance.now();
@@ -103,9 +104,11 @@ function run(data: LaneData): void {
     return;
   }
   tell({ type: 'opened' });
+  const streams = new MacStreams(session);
   try {
-    serve(data.fd, session);
+    serve(data.fd, { session, streams });
   } finally {
+    streams.closeAll();
     session.close();
     takeLeave(new Int32Array(data.heard));
   }

@@ -1,10 +1,15 @@
+import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
-import type { Key, VersionRef } from '../domain/key.ts';
-import type { KeyState } from '../domain/key-state.ts';
+import { isPresent, type Key, type VersionRef } from '../domain/key.ts';
+import type { ImportKey } from '../domain/key-import.ts';
+import type { RecordSubject, Stamp, StampedRecord } from '../domain/key-record.ts';
+import type { UsageState } from '../domain/key-state.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
+import { changeRecord, type RecordStore } from '../service/change-record.ts';
+import { createWithSettings } from '../service/create-with-settings.ts';
 import { untilAborted, withLimit } from '../service/deadline.ts';
-import type { NewKey, Token } from '../service/ports.ts';
+import type { NewKey, RecordChange, Token } from '../service/ports.ts';
 import {
   type Creation as NewVersion,
   settleCreation,
@@ -14,11 +19,14 @@ import { HostLost } from './call.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import {
   type Creation,
+  decodeImportKey,
   decodeJson,
+  encodeJson,
   encodeNewKey,
   encodeStateChange,
   encodeVersionRef,
   OPERATION,
+  type RecordRemoval,
 } from './protocol.ts';
 import type { Writer } from './writer.ts';
 
@@ -28,6 +36,8 @@ export interface TokenChangesOptions {
   readonly dispatcher: Pick<Dispatcher, 'submitToEach'>;
   /** Sees what every other process has made. */
   readonly findKey: Token['findKey'];
+  /** Likewise, every copy of every record of a key. */
+  readonly findRecords: (key: string, signal: Cancellation) => Promise<readonly StampedRecord[]>;
   readonly callTimeoutMs: number;
   /** The same for a call that looks at the whole token. */
   readonly scanLimitMs: number;
@@ -43,6 +53,7 @@ export class TokenChanges {
   readonly #writer: TokenChangesOptions['writer'];
   readonly #dispatcher: TokenChangesOptions['dispatcher'];
   readonly #findKey: TokenChangesOptions['findKey'];
+  readonly #findRecords: TokenChangesOptions['findRecords'];
   readonly #callTimeoutMs: number;
   readonly #scanLimitMs: number;
 
@@ -50,14 +61,26 @@ export class TokenChanges {
     this.#writer = options.writer;
     this.#dispatcher = options.dispatcher;
     this.#findKey = options.findKey;
+    this.#findRecords = options.findRecords;
     this.#callTimeoutMs = options.callTimeoutMs;
     this.#scanLimitMs = options.scanLimitMs;
   }
 
   /** @throws {SigildError} as {@link Token.createKey} */
   async createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
-    const { key, made } = await this.#make(OPERATION.createKey, wanted, signal);
-    return made ? this.#settle(wanted, settleCreation) : key;
+    signal.throwIfAborted();
+    const make = async () => {
+      const { key, made } = await this.#make(OPERATION.createKey, wanted, signal);
+      if (made) return await this.#settle(wanted, settleCreation);
+      return (await this.#findKey(wanted.name, signal)) ?? key;
+    };
+    return withLimit(2 * this.#scanLimitMs, `creating key ${wanted.name}`, (limit) =>
+      createWithSettings(wanted, {
+        store: this.#records(wanted.name, limit),
+        find: () => this.#findKey(wanted.name, signal),
+        make,
+      }),
+    );
   }
 
   /** @throws {SigildError} as {@link Token.createVersion} */
@@ -67,13 +90,60 @@ export class TokenChanges {
     return (await this.#findKey(wanted.name, signal)) ?? key;
   }
 
+  /** @throws {SigildError} as {@link Token.makeImportKey} */
+  async makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    const frame = encodeJson(OPERATION.makeImportKey, algorithm);
+    return decodeImportKey(await this.#submit(frame, true, signal));
+  }
+
   /** @throws {SigildError} as {@link Token.setVersionState} */
-  async setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+  async setVersionState(ref: VersionRef, state: UsageState, signal: Cancellation): Promise<Key> {
     signal.throwIfAborted();
     const change = withLimit(this.#scanLimitMs, `changing key ${ref.key}`, (limit) =>
       this.#setVersionState(ref, state, limit),
     );
     return await untilAborted(change, signal);
+  }
+
+  /** @throws {SigildError} as {@link Token.destroyVersion} */
+  async destroyVersion(ref: VersionRef, signal: Cancellation): Promise<boolean> {
+    signal.throwIfAborted();
+    const destruction = withLimit(
+      this.#scanLimitMs,
+      `destroying a version of key ${ref.key}`,
+      (limit) => this.#destroyVersion(ref, limit),
+    );
+    return await untilAborted(destruction, signal);
+  }
+
+  /** @throws {SigildError} as {@link Token.changeRecord} */
+  async changeRecord(
+    subject: RecordSubject,
+    change: RecordChange,
+    signal: Cancellation,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const what = `changing what the token keeps of key ${subject.key}`;
+    const done = withLimit(this.#scanLimitMs, what, (limit) =>
+      changeRecord(this.#records(subject.key, limit), subject, change),
+    );
+    return await untilAborted(done, signal);
+  }
+
+  /** @throws {SigildError} */
+  async removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
+    const removal: RecordRemoval = { key, stamps };
+    await this.#submit(encodeJson(OPERATION.removeRecords, removal), true, signal);
+  }
+
+  #records(key: string, signal: Cancellation): RecordStore {
+    return {
+      find: () => this.#findRecords(key, signal),
+      create: async (copy) => {
+        await this.#submit(encodeJson(OPERATION.createRecord, copy), true, signal);
+      },
+      remove: (stamps) => this.removeRecords(key, stamps, signal),
+    };
   }
 
   /** Makes a version, or finds that the host which was lost meanwhile had made it. */
@@ -104,7 +174,22 @@ export class TokenChanges {
     );
   }
 
-  async #setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
+  async #destroyVersion(ref: VersionRef, signal: Cancellation): Promise<boolean> {
+    const frame = encodeVersionRef(OPERATION.destroyVersion, ref);
+    const destroy = async () => decodeJson<boolean>(await this.#submit(frame, true, signal));
+    try {
+      if (await destroy()) return true;
+      const key = await this.#findKey(ref.key, signal);
+      if (!key?.versions.some((version) => version.id === ref.id && isPresent(version)))
+        return false;
+      this.#renewWriter();
+      return await destroy();
+    } finally {
+      await this.#forgetVersion(ref);
+    }
+  }
+
+  async #setVersionState(ref: VersionRef, state: UsageState, signal: Cancellation): Promise<Key> {
     try {
       await this.#changeState(ref, state, signal);
     } finally {
@@ -117,16 +202,20 @@ export class TokenChanges {
   }
 
   /** Has the state changed; by a new host where the old one does not see what the others see. */
-  async #changeState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<void> {
+  async #changeState(ref: VersionRef, state: UsageState, signal: Cancellation): Promise<void> {
     try {
       await this.#submit(encodeStateChange(ref, state), true, signal);
     } catch (error) {
       if (!(error instanceof SigildError && error.reason === 'KEY_NOT_FOUND')) throw error;
       const key = await this.#findKey(ref.key, signal);
       if (!key?.versions.some(({ id }) => id === ref.id)) throw error;
-      this.#writer.renew(new Error('it does not see what others have made on the token'));
+      this.#renewWriter();
       await this.#submit(encodeStateChange(ref, state), true, signal);
     }
+  }
+
+  #renewWriter(): void {
+    this.#writer.renew(new Error('it does not see what others have made on the token'));
   }
 
   /** Drops what every session knows of a version: its copy, its handle and what it may do. */

@@ -1,8 +1,9 @@
 import { startHostedToken } from '../support/hosted-token.ts';
 import { createSoftHsm } from '../support/softhsm.ts';
-import { describeToken } from './token-contract.ts';
+import { describeStreams } from './stream-contract.ts';
+import { describeToken, type TokenUnderTest } from './token-contract.ts';
 
-describeToken('the hosted token, on SoftHSM', async () => {
+async function start(): Promise<TokenUnderTest> {
   const softHsm = createSoftHsm();
   const token = await startHostedToken(softHsm);
   return {
@@ -14,4 +15,7 @@ describeToken('the hosted token, on SoftHSM', async () => {
       softHsm.remove();
     },
   };
-});
+}
+
+describeToken('the hosted token, on SoftHSM', start);
+describeStreams('the hosted token, on SoftHSM', start);

@@ -3,9 +3,10 @@ import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { connectToken } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { createSoftHsm } from '../support/softhsm.ts';
-import { describeToken } from './token-contract.ts';
+import { describeStreams } from './stream-contract.ts';
+import { describeToken, type TokenUnderTest } from './token-contract.ts';
 
-describeToken('the token in this process, on SoftHSM', async () => {
+async function start(): Promise<TokenUnderTest> {
   const softHsm = createSoftHsm();
   process.env['SOFTHSM2_CONF'] = softHsm.configuration;
   const connection = connectToken({
@@ -32,4 +33,7 @@ describeToken('the token in this process, on SoftHSM', async () => {
       softHsm.remove();
     },
   };
-});
+}
+
+describeToken('the token in this process, on SoftHSM', start);
+describeStreams('the token in this process, on SoftHSM', start);

@@ -1,11 +1,21 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, createPublicKey, randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import {
+  ALGORITHM_NAMES,
+  type Algorithm,
+  hashOf,
+  isPairAlgorithm,
+  signatureBytes,
+} from '../../src/domain/algorithm.ts';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
+import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import type { NewKey, Token } from '../../src/service/ports.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
+import { testDestruction } from './destruction-contract.ts';
+import { describeImports } from './key-import-contract.ts';
+import { testRecords } from './record-contract.ts';
 
 /** A token under test, and how a test gets a key of known value onto it. */
 export interface TokenUnderTest {
@@ -18,7 +28,13 @@ export interface TokenUnderTest {
 /** What SoftHSM 2.6 lacks; a token in memory is made to lack the same. */
 export const LACKING = ['HMAC_SHA3_256', 'HMAC_SHA3_384', 'HMAC_SHA3_512'] as const;
 
-const ABLE = ALGORITHM_NAMES.filter((algorithm) => !LACKING.some((lack) => lack === algorithm));
+/** RSA of one size has to do, which takes a token long enough to make. */
+const ABLE = ALGORITHM_NAMES.filter(
+  (algorithm) =>
+    !LACKING.some((lack) => lack === algorithm) && !/^RSA.*_(3072|4096)_/.test(algorithm),
+);
+
+const PAIRS = ABLE.filter(isPairAlgorithm);
 
 const signal = new AbortController().signal;
 
@@ -114,10 +130,80 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
       const mac = await signOne(token, version, data, signal);
 
-      expect(mac.byteLength).toBe(ALGORITHMS[algorithm].macBytes);
+      expect(mac.byteLength).toBe(signatureBytes(algorithm));
       expect(await verifyOne(token, [version], data, mac, signal)).toEqual(version);
       expect(await verifyOne(token, [version], randomBytes(256), mac, signal)).toBeUndefined();
     });
+
+    test.each(PAIRS)('signs with %s a digest as the data that it is of', async (algorithm) => {
+      const version = firstVersion(
+        await token.createKey(newKey(`digest-${algorithm}`, algorithm), signal),
+      );
+      const data = randomBytes(256);
+      const hash = hashOf(algorithm);
+      const digest = hash === undefined ? data : createHash(hash).update(data).digest();
+      const verifyAs = (message: Uint8Array, mac: Uint8Array, digests: boolean) =>
+        token.verify([version], [{ data: message, mac }], signal, digests);
+
+      const [ofDigest = data] = await token.sign(version, [digest], signal, true);
+      const [ofData = data] = await token.sign(version, [data], signal);
+
+      for (const mac of [ofDigest, ofData]) {
+        expect(await verifyAs(data, mac, false)).toEqual([version]);
+        expect(await verifyAs(digest, mac, true)).toEqual([version]);
+        expect(await verifyAs(randomBytes(digest.length), mac, true)).toEqual([undefined]);
+      }
+    });
+
+    test('gives the public key of each version of a key pair', async () => {
+      const wanted = newKey('public', 'EC_SIGN_P256_SHA256');
+      await token.createKey(wanted, signal);
+      const { versions } = await token.createVersion(
+        { ...newVersion('public', 2), algorithm: 'EC_SIGN_P256_SHA256' },
+        signal,
+      );
+
+      const keys = await token.publicKeys(versions, signal);
+
+      const details = keys.map((key) =>
+        createPublicKey({ key: Buffer.from(key), format: 'der', type: 'spki' }),
+      );
+      expect(details.map((key) => key.asymmetricKeyDetails?.namedCurve)).toEqual([
+        'prime256v1',
+        'prime256v1',
+      ]);
+      expect(keys[0]).not.toEqual(keys[1]);
+      expect(await token.publicKeys(versions, signal)).toEqual(keys);
+    });
+
+    test.each([
+      ['ACTIVE', 'done', 'done'],
+      ['DEACTIVATED', 'KEY_STATE_FORBIDS', 'done'],
+      ['SUSPENDED', 'KEY_STATE_FORBIDS', 'KEY_STATE_FORBIDS'],
+    ] as const)(
+      'lets a key pair that is %s do what its state allows',
+      async (state, sign, verify) => {
+        const name = `pair-${state}`;
+        const version = firstVersion(
+          await token.createKey(newKey(name, 'EC_SIGN_P256_SHA256'), signal),
+        );
+        const data = Buffer.from('data');
+        const mac = await signOne(token, version, data, signal);
+
+        const key = await token.setVersionState(version, state, signal);
+
+        expect(key).toEqual({
+          name,
+          versions: [{ ...version, state }],
+          settings: DEFAULT_SETTINGS,
+        });
+        expect(await token.findKey(name, signal)).toEqual(key);
+        for (let use = 0; use < 8; use++) {
+          expect(await outcomeOf(signOne(token, version, data, signal))).toBe(sign);
+          expect(await outcomeOf(verifyOne(token, [version], data, mac, signal))).toBe(verify);
+        }
+      },
+    );
 
     test.each(LACKING)('makes no key for %s, which it lacks', async (algorithm) => {
       const reason = await reasonOf(
@@ -253,7 +339,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       await token.createKey(newKey('list-a'), signal);
       await token.createKey(newKey('list-B'), signal);
 
-      const names = (await token.listKeys(signal)).map((key) => key.name);
+      const names = (await token.listKeys(undefined, signal)).keys.map((key) => key.name);
 
       expect(names.filter((name) => name.startsWith('list-'))).toEqual([
         'list-B',
@@ -261,6 +347,49 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
         'list-b',
       ]);
       expect(names).toEqual([...new Set(names)].sort());
+    });
+
+    test('lists what has changed since a listing, or else everything', async () => {
+      await token.createKey(newKey('since-old'), signal);
+      const before = await token.listKeys(undefined, signal);
+      const made = await token.createKey(newKey('since-new'), signal);
+
+      const readAgain = ['since-old', 'since-never'];
+      const after = await token.listKeys({ listing: before.id, readAgain }, signal);
+
+      expect(before.isWhole).toBe(true);
+      expect(before.gone).toEqual([]);
+      const names = after.keys.map(({ name }) => name);
+      expect(names).toEqual(expect.arrayContaining(['since-new', 'since-old']));
+      expect(names).not.toContain('since-never');
+      expect(after.keys).toContainEqual(made);
+      const known = new Set(before.keys.map(({ name }) => name));
+      if (after.isWhole) expect(names).toEqual(expect.arrayContaining([...known]));
+      else expect(names.filter((name) => known.has(name))).toEqual(['since-old']);
+    });
+
+    test('lists everything to who names a listing that it does not know', async () => {
+      await token.createKey(newKey('since-unknown'), signal);
+      const { keys } = await token.listKeys(undefined, signal);
+
+      const known = { listing: 'never', readAgain: [] };
+      const listed = await token.listKeys(known, signal);
+
+      expect(listed).toMatchObject({ isWhole: true, keys, gone: [] });
+    });
+
+    test('lists to several at the same time', async () => {
+      const { keys, id } = await token.listKeys(undefined, signal);
+      const known = { listing: id, readAgain: [] };
+
+      const lists = await Promise.all(
+        [undefined, known, undefined].map((asked) => token.listKeys(asked, signal)),
+      );
+
+      for (const listed of lists) {
+        if (listed.isWhole) expect(listed.keys).toEqual(keys);
+        else expect(listed).toMatchObject({ keys: [], gone: [] });
+      }
     });
 
     test('makes nothing when a creation with the same tag is repeated', async () => {
@@ -299,6 +428,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
           },
           first,
         ],
+        settings: DEFAULT_SETTINGS,
       });
       expect(await token.findKey('versions', signal)).toEqual(grown);
     });
@@ -337,7 +467,11 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
         const key = await token.setVersionState(version, state, signal);
 
-        expect(key).toEqual({ name, versions: [{ ...version, state }] });
+        expect(key).toEqual({
+          name,
+          versions: [{ ...version, state }],
+          settings: DEFAULT_SETTINGS,
+        });
         expect(await token.findKey(name, signal)).toEqual(key);
         for (let use = 0; use < 8; use++) {
           expect(await outcomeOf(signOne(token, version, data, signal))).toBe(sign);
@@ -409,6 +543,9 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       }
     });
 
+    testRecords(() => token);
+    testDestruction(() => token);
+
     test('says that a version which is not on the token cannot sign', async () => {
       const version = firstVersion(await token.createKey(newKey('present'), signal));
       const absent = { ...version, key: 'absent', id: 'f'.repeat(32) };
@@ -428,7 +565,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
     });
 
     test('tells what it is, what it can do and who uses it, and keeps its keys', async () => {
-      const before = await token.listKeys(signal);
+      const { keys: before } = await token.listKeys(undefined, signal);
 
       const info = await token.info(signal);
 
@@ -443,13 +580,16 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       expect(info.attributes.find(({ attribute }) => attribute === 'CKA_SIGN')?.enforced).toBe(
         true,
       );
+      expect(info.records).toEqual({ kept: true, found: expect.any(String) });
       expect(info.hosts.length).toBeGreaterThan(0);
       for (const { sessions, warmth } of info.hosts) {
         expect(sessions).toBeGreaterThan(0);
         expect(warmth).toEqual({ warm: expect.any(Boolean), why: expect.any(String) });
       }
-      expect(await token.listKeys(signal)).toEqual(before);
+      expect((await token.listKeys(undefined, signal)).keys).toEqual(before);
     });
+
+    describeImports(() => token);
 
     test('passes its probe', async () => {
       await expect(token.probe(signal)).resolves.toBeUndefined();

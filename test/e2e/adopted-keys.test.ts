@@ -105,8 +105,10 @@ describe('a key of another tool that an adopt rule covers', () => {
             neverExtractable: false,
             local: false,
           },
+          origin: 'IMPORTED',
         },
       ],
+      destroyable: true,
     });
     expect(generated.key?.versions?.[0]).toMatchObject({
       version: 1,

@@ -62,8 +62,11 @@ test('the examples of the README compile without the project’s options, and ru
     'version 1 signed, version 1 verified',
     expect.stringMatching(/^KEY_NOT_FOUND .+/),
     'true',
+    'true',
     'invoices HMAC_SHA512 1',
     'webhooks HMAC_SHA256 1',
     '2',
+    'IMPORTED',
+    '64 ES256',
   ]);
 });

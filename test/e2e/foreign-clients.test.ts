@@ -63,6 +63,25 @@ describe.each(CLIENTS)('%s', (client) => {
     const call = (method: Parameters<ForeignClient>[1], request?: object) =>
       clients[client](endpoints[transport], method, request);
 
+    test('signs and verifies a message in pieces', async () => {
+      const key = `pieces-${randomUUID()}`;
+      const pieces = [randomBytes(64), Buffer.alloc(0), randomBytes(1_000)].map((piece) => ({
+        data: piece.toString('base64'),
+      }));
+      await call('CreateKey', { key, algorithm: 'HMAC_SHA256' });
+
+      const signed = await call('SignStream', [{ header: { key } }, ...pieces]);
+      const { signature } = signed;
+      const right = await call('VerifyStream', [{ header: { key, signature } }, ...pieces]);
+      const wrong = await call('VerifyStream', [{ header: { key, signature } }, pieces[0] ?? {}]);
+      const refused = await call('SignStream', pieces);
+
+      expect(signed).toMatchObject({ version: 1, algorithm: 'HMAC_SHA256' });
+      expect(right).toMatchObject({ valid: true, version: 1 });
+      expect(wrong).toEqual({});
+      expect(refused).toEqual({ code: status.INVALID_ARGUMENT, reason: 'FIELD_INVALID' });
+    });
+
     test('creates a key, signs, and tells a right MAC from a wrong one', async () => {
       const key = `webhooks-${randomUUID()}`;
       const data = randomBytes(64).toString('base64');

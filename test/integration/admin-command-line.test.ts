@@ -36,6 +36,8 @@ test.each([
   'key suspend',
   'key activate',
   'key deactivate',
+  'key export-public',
+  'key jwks',
   'sign',
   'verify',
 ])('the help of "%s" has examples of it', async (command) => {

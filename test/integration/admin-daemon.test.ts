@@ -1,13 +1,15 @@
-import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, createPublicKey, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createAuthority, type KeyPair } from '../support/certificates.ts';
-import { MAX_DATA_BYTES, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
 import { until } from '../support/wait.ts';
 import { sigilctl } from './admin-sigilctl.ts';
+
+const DAY_MS = 86_400_000;
 
 let rpc: RpcFixture;
 /** `unix:PATH` */
@@ -43,9 +45,42 @@ describe('key create', () => {
             neverExtractable: true,
             local: true,
           },
+          origin: 'GENERATED',
         },
       ],
+      destroyable: true,
     });
+  });
+
+  test('gives the key the settings that it is asked for', async () => {
+    const run = await create(
+      'webhooks',
+      '--rotation-period',
+      '90d',
+      '--indestructible',
+      '-o',
+      'json',
+    );
+
+    const key = JSON.parse(run.stdout);
+    expect(key).toMatchObject({ rotationPeriodMs: 90 * DAY_MS, destroyable: false });
+    const [{ createTime }] = key.versions;
+    expect(Date.parse(key.nextRotationTime) - Date.parse(createTime)).toBe(90 * DAY_MS);
+  });
+
+  test.each(['90', '1.5h', 'none', ''])('refuses the rotation period "%s"', async (period) => {
+    const run = await create('webhooks', '--rotation-period', period);
+
+    expect(run.exitCode).toBe(64);
+    expect(run.stderr).toContain('It must be a number and its unit');
+    expect(rpc.token.calls.createKey).toBe(0);
+  });
+
+  test('tells the bounds of a rotation period that is too short', async () => {
+    const run = await create('webhooks', '--rotation-period', '30m');
+
+    expect(run.stderr).toContain('rotation_period: must be 3600 s');
+    expect(run.stderr).toContain('(FIELD_INVALID)');
   });
 
   test('prints a table for people', async () => {
@@ -136,6 +171,7 @@ describe('token info', () => {
         { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
         { attribute: 'CKA_EXTRACTABLE', found: 'cannot be tried' },
       ],
+      records: { kept: true, found: 'kept in memory' },
       hosts: [{ sessions: 1, warmKeys: { inUse: false, why: 'it is in memory' } }],
     });
   });
@@ -188,6 +224,63 @@ describe('key list', () => {
   });
 });
 
+describe('key list for people', () => {
+  test('tells of each key its newest state, its age and when it is rotated next', async () => {
+    await create('shop', '--rotation-period', '12h');
+    rpc.token.writeKey('webhooks', randomBytes(32));
+
+    const run = await daemon('key', 'list');
+
+    const [head, ...rows] = run.stdout.trimEnd().split('\n');
+    expect(head).toMatch(/^NAME +ALGORITHM +PRIMARY +VERSIONS +STATE +AGE +NEXT ROTATION$/);
+    expect(rows).toEqual([
+      expect.stringMatching(/^shop +HMAC_SHA256 +1 +1 +ACTIVE +\d+(ms|s) +20\d\d-.*Z$/),
+      expect.stringMatching(/^webhooks +HMAC_SHA256 +1 +1 +ACTIVE +- +-$/),
+    ]);
+  });
+});
+
+describe('key update', () => {
+  test('changes the rotation period, and takes it away', async () => {
+    await create('webhooks', '--indestructible');
+
+    const given = await daemon('key', 'update', 'webhooks', '--rotation-period', '36h');
+    const taken = await daemon(
+      'key',
+      'update',
+      'webhooks',
+      '--rotation-period',
+      'none',
+      '-o',
+      'json',
+    );
+
+    expect(given).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(given.stdout).toMatch(/^rotation period +36h$/m);
+    expect(given.stdout).toMatch(/^next rotation +20\d\d-.*Z$/m);
+    expect(given.stdout).toMatch(/^destroyable +no$/m);
+    const key = JSON.parse(taken.stdout);
+    expect(key).toMatchObject({ name: 'webhooks', destroyable: false });
+    expect(key).not.toHaveProperty('rotationPeriodMs');
+    expect(key).not.toHaveProperty('nextRotationTime');
+  });
+
+  test('says so where the token keeps no settings', async () => {
+    await create('webhooks');
+    rpc.token.keepsRecords = false;
+
+    const run = await daemon('key', 'update', 'webhooks', '--rotation-period', '1d');
+
+    expect(run.stderr).toContain('(TOKEN_REFUSED)');
+  });
+
+  test('needs to be told what to change', async () => {
+    const run = await daemon('key', 'update', 'webhooks');
+
+    expect(run.stderr).toContain('--rotation-period');
+  });
+});
+
 describe('key rotate', () => {
   test('prints the key with its new version', async () => {
     await create('webhooks');
@@ -232,6 +325,60 @@ describe('key rotate', () => {
   });
 });
 
+describe('key export-public', () => {
+  const createPair = () => daemon('key', 'create', 'invoices', '--algorithm', 'EC_SIGN_ED25519');
+
+  test('prints PEM, and on stderr of which version it is', async () => {
+    await createPair();
+
+    const run = await daemon('key', 'export-public', 'invoices');
+
+    expect(run.exitCode).toBe(0);
+    expect(createPublicKey(run.stdout).asymmetricKeyType).toBe('ed25519');
+    expect(run.stderr).toMatch(/^version 1 \(id [0-9a-f]{32}\), EC_SIGN_ED25519$/m);
+  });
+
+  test('prints a JWK', async () => {
+    await createPair();
+
+    const run = await daemon('key', 'export-public', 'invoices', '--format', 'jwk');
+
+    expect(JSON.parse(run.stdout)).toMatchObject({ kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA' });
+  });
+
+  test('prints all forms as JSON', async () => {
+    await createPair();
+    await daemon('key', 'rotate', 'invoices');
+
+    const run = await daemon('key', 'export-public', 'invoices', '--version', '1', '-o', 'json');
+
+    const { der, pem, ...rest } = JSON.parse(run.stdout);
+    const key = createPublicKey({ key: Buffer.from(der, 'base64'), format: 'der', type: 'spki' });
+    expect(key.export({ format: 'pem', type: 'spki' })).toBe(pem);
+    expect(rest).toMatchObject({ key: 'invoices', version: 1, jwk: { use: 'sig' } });
+  });
+
+  test('says that a MAC key has none', async () => {
+    await create('webhooks');
+
+    const run = await daemon('key', 'export-public', 'webhooks');
+
+    expect(run).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(run.stderr).toMatch(/\(KEY_HAS_NO_PUBLIC_KEY\)$/m);
+  });
+
+  test('prints all public keys as a JWK Set', async () => {
+    await createPair();
+    await create('webhooks');
+
+    for (const args of [[], ['-o', 'json']]) {
+      const run = await daemon('key', 'jwks', ...args);
+
+      expect(JSON.parse(run.stdout)).toMatchObject({ keys: [{ kty: 'OKP', use: 'sig' }] });
+    }
+  });
+});
+
 describe('the state of a version', () => {
   test('is changed by the command that its name says', async () => {
     await create('webhooks');
@@ -252,7 +399,9 @@ describe('the state of a version', () => {
     const run = await daemon('key', 'activate', 'webhooks', '--version', '1');
 
     expect(run).toMatchObject({ exitCode: 1, stdout: '' });
-    expect(run.stderr).toMatch(/may not become ACTIVE; allowed: none \(KEY_STATE_FORBIDS\)$/m);
+    expect(run.stderr).toMatch(
+      /may not become ACTIVE; allowed: DESTROY_SCHEDULED \(KEY_STATE_FORBIDS\)$/m,
+    );
   });
 
   test.each(['suspend', 'activate', 'deactivate'])('is not changed by %s alone', async (verb) => {
@@ -392,28 +541,44 @@ describe('sign and verify', () => {
     expect(run.stderr).toContain('(KEY_VERSION_NOT_FOUND)');
   });
 
-  test("data over the daemon's limit shows the daemon's error", async () => {
-    const run = await daemonWith('x'.repeat(MAX_DATA_BYTES + 1), 'sign', '--key', 'webhooks');
+  test.each([1_048_577, 40_000_000])('data of %i bytes are streamed', async (bytes) => {
+    const data = Buffer.alloc(bytes, 'data');
+    const file = join(rpc.folder, 'large');
+    writeFileSync(file, data);
 
-    expect(run.exitCode).toBe(1);
-    expect(run.stderr).toContain(`at most ${MAX_DATA_BYTES} are allowed`);
+    const signed = await daemonWith(data, 'sign', '--key', 'webhooks');
+    const verified = await daemon(...verifyArguments(signed.stdout.trim()), '--input-file', file);
+    const changed = Buffer.from(data).fill('x', 0, 1);
+    const other = await daemonWith(changed, ...verifyArguments(signed.stdout.trim()));
+
+    expect(signed.exitCode).toBe(0);
+    expect(verified).toEqual({ exitCode: 0, stdout: 'valid, version 1\n', stderr: '' });
+    expect(other).toMatchObject({ exitCode: 2, stdout: 'not valid\n' });
+    const methods = rpc.requests.slice(-3).map(({ method }) => method);
+    expect(methods).toEqual(['SignStream', 'VerifyStream', 'VerifyStream']);
   });
 
-  test('data that no message holds shows an error too', async () => {
-    const run = await daemonWith(Buffer.alloc(8 * 1_048_576), 'sign', '--key', 'webhooks');
-
-    expect(run.exitCode).toBe(1);
-    expect(run.stderr).toContain('(RESOURCE_EXHAUSTED)');
-  });
-
-  test('data that no daemon takes is not read to its end', async () => {
+  test('data that are streamed show the error of the daemon too', async () => {
     const run = await daemonWith(
-      Buffer.alloc(33 * 1_048_576),
-      ...['sign', '--key', 'webhooks', '-o', 'json'],
+      Buffer.alloc(8 * 1_048_576),
+      ...['sign', '--key', 'nothing', '-o', 'json'],
     );
 
     expect(run.exitCode).toBe(1);
-    expect(JSON.parse(run.stderr).error.reason).toBe('DATA_TOO_LARGE');
+    expect(JSON.parse(run.stderr).error.reason).toBe('KEY_NOT_FOUND');
+  });
+
+  test('data that are streamed to a daemon that takes no more end with 1', async () => {
+    const release = rpc.token.hold();
+
+    const run = await daemonWith(
+      Buffer.alloc(8 * 1_048_576),
+      ...['sign', '--key', 'webhooks', '--timeout-ms', '300'],
+    );
+    release();
+
+    expect(run.exitCode).toBe(1);
+    expect(run.stderr).toContain('(DEADLINE_EXCEEDED)');
   });
 
   test.each(['missing', '.'])(

@@ -133,7 +133,7 @@ describe('a host that is lost', () => {
     await running.token.close(2_000);
 
     for (const pid of pids) expect(existsSync(`/proc/${pid}`)).toBe(false);
-    expect(await reasonOf(running.token.listKeys(deadline()))).toBe('SHUTTING_DOWN');
+    expect(await reasonOf(running.token.listKeys(undefined, deadline()))).toBe('SHUTTING_DOWN');
   });
 });
 

@@ -149,7 +149,7 @@ describe('after a start', () => {
     const keys = [writeKey('adopted-a'), writeKey('adopted-b')];
     const before = searches();
 
-    await (token as HostedToken).listKeys(deadline());
+    await (token as HostedToken).listKeys(undefined, deadline());
     const outcomes = await Promise.all(keys.map((key) => signEverywhere(key)));
 
     expect(outcomes).toEqual([new Set(['signed']), new Set(['signed'])]);
@@ -227,7 +227,7 @@ test('a host of which a session has listed all keys does not look at them again'
   writeKey('adopted-key');
   token = await startOnShim();
 
-  await token.listKeys(deadline());
+  await token.listKeys(undefined, deadline());
   await until(() => searches() === SEARCHES_OF_FIRST_START + 1);
   await sleep(SURVEY_DELAY_MS + 500);
 

@@ -146,8 +146,10 @@ describe('a key', () => {
             neverExtractable: true,
             local: true,
           },
+          origin: 'GENERATED',
         },
       ],
+      destroyable: true,
     });
   });
 
@@ -215,7 +217,48 @@ describe('a key', () => {
     expect(await failureOf(change('ACTIVE'))).toMatchObject({
       code: status.FAILED_PRECONDITION,
       reason: 'KEY_STATE_FORBIDS',
-      message: expect.stringContaining('allowed: none'),
+      message: expect.stringContaining('allowed: DESTROY_SCHEDULED'),
+    });
+  });
+
+  test('has a version destroyed at its time, and restored before', async () => {
+    const name = `${key}-destroyed`;
+    await client.createKey({ key: name, algorithm: 'HMAC_SHA256' });
+    await client.updateKeyVersion({ key: name, version: 1, state: 'SUSPENDED' });
+    const beforeMs = Date.now();
+
+    const scheduled = await client.scheduleDestroy({
+      ...{ key: name, version: 1 },
+      delay: { seconds: 3_600 },
+    });
+    const { state, destroyTime } = scheduled.key?.versions[0] ?? {};
+    const restored = await client.restore({ key: name, version: 1 });
+    const destroyed = await client.scheduleDestroy({ key: name, version: 1, delay: {} });
+
+    expect(state).toBe('DESTROY_SCHEDULED');
+    const destroyTimeMs = (destroyTime?.seconds ?? 0) * 1_000 + (destroyTime?.nanos ?? 0) / 1e6;
+    expect(destroyTimeMs).toBeGreaterThanOrEqual(beforeMs + 3_600_000);
+    expect(restored.key?.versions).toMatchObject([{ state: 'SUSPENDED' }]);
+    expect(restored.key?.versions[0]).not.toHaveProperty('destroyTime');
+    expect(destroyed.key?.versions).toMatchObject([{ state: 'DESTROYED', attributes: {} }]);
+    expect((await client.getKey({ key: name })).key).toEqual(destroyed.key);
+    for (const call of [
+      client.sign({ key: name, version: 1, data }),
+      client.verify({ key: name, version: 1, data, signature: data }),
+      client.restore({ key: name, version: 1 }),
+      client.rotateKey({ key: name }),
+    ]) {
+      expect(await failureOf(call)).toMatchObject({
+        code: status.FAILED_PRECONDITION,
+        reason: 'KEY_STATE_FORBIDS',
+        message: expect.stringContaining('DESTROYED'),
+      });
+    }
+    expect(
+      await failureOf(client.createKey({ key: name, algorithm: 'HMAC_SHA256' })),
+    ).toMatchObject({
+      code: status.ALREADY_EXISTS,
+      message: expect.stringContaining('reuse_name'),
     });
   });
 

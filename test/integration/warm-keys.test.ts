@@ -13,6 +13,7 @@ import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import { startHostedToken } from '../support/hosted-token.ts';
 import { setUsage } from '../support/key-editor.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
+import { keysOf } from '../support/session-keys.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 
 const RECHECK_MS = 300;
@@ -144,7 +145,7 @@ describe('a session with copies of keys', () => {
   }
 
   function signWithAll(session: TokenSession): void {
-    for (const { versions } of session.listKeys()) {
+    for (const { versions } of keysOf(session)) {
       for (const version of versions) session.sign(version, [DATA]);
     }
   }
@@ -177,7 +178,7 @@ describe('a session with copies of keys', () => {
 
   test('has a copy of a key that is used much instead of one that was used longest ago', () => {
     const session = start(2);
-    const [a, b, c] = session.listKeys().flatMap(({ versions }) => versions);
+    const [a, b, c] = keysOf(session).flatMap(({ versions }) => versions);
     for (const version of [a, b]) session.sign(version as KeyVersion, [DATA]);
     const before = handlesOfCopies();
 

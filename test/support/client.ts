@@ -1,13 +1,24 @@
 import { type ChannelCredentials, credentials, type ServiceError } from '@grpc/grpc-js';
 import type { CreateKeyRequest } from '../../src/generated/sigild/v1/CreateKeyRequest.ts';
 import type { CreateKeyResponse__Output } from '../../src/generated/sigild/v1/CreateKeyResponse.ts';
+import type { GetImportKeyRequest } from '../../src/generated/sigild/v1/GetImportKeyRequest.ts';
+import type { GetImportKeyResponse__Output } from '../../src/generated/sigild/v1/GetImportKeyResponse.ts';
 import type { GetKeyRequest } from '../../src/generated/sigild/v1/GetKeyRequest.ts';
 import type { GetKeyResponse__Output } from '../../src/generated/sigild/v1/GetKeyResponse.ts';
+import type { GetPublicKeyRequest } from '../../src/generated/sigild/v1/GetPublicKeyRequest.ts';
+import type { GetPublicKeyResponse__Output } from '../../src/generated/sigild/v1/GetPublicKeyResponse.ts';
 import type { GetTokenInfoResponse__Output } from '../../src/generated/sigild/v1/GetTokenInfoResponse.ts';
+import type { ImportKeyRequest } from '../../src/generated/sigild/v1/ImportKeyRequest.ts';
+import type { ImportKeyResponse__Output } from '../../src/generated/sigild/v1/ImportKeyResponse.ts';
 import type { ListKeysRequest } from '../../src/generated/sigild/v1/ListKeysRequest.ts';
 import type { ListKeysResponse__Output } from '../../src/generated/sigild/v1/ListKeysResponse.ts';
+import type { ListPublicKeysResponse__Output } from '../../src/generated/sigild/v1/ListPublicKeysResponse.ts';
+import type { RestoreRequest } from '../../src/generated/sigild/v1/RestoreRequest.ts';
+import type { RestoreResponse__Output } from '../../src/generated/sigild/v1/RestoreResponse.ts';
 import type { RotateKeyRequest } from '../../src/generated/sigild/v1/RotateKeyRequest.ts';
 import type { RotateKeyResponse__Output } from '../../src/generated/sigild/v1/RotateKeyResponse.ts';
+import type { ScheduleDestroyRequest } from '../../src/generated/sigild/v1/ScheduleDestroyRequest.ts';
+import type { ScheduleDestroyResponse__Output } from '../../src/generated/sigild/v1/ScheduleDestroyResponse.ts';
 import type { SignRequest } from '../../src/generated/sigild/v1/SignRequest.ts';
 import type { SignResponse__Output } from '../../src/generated/sigild/v1/SignResponse.ts';
 import type { UpdateKeyVersionRequest } from '../../src/generated/sigild/v1/UpdateKeyVersionRequest.ts';
@@ -27,6 +38,12 @@ export interface TestClient {
   listKeys(request: ListKeysRequest): Promise<ListKeysResponse__Output>;
   rotateKey(request: RotateKeyRequest): Promise<RotateKeyResponse__Output>;
   updateKeyVersion(request: UpdateKeyVersionRequest): Promise<UpdateKeyVersionResponse__Output>;
+  getImportKey(request: GetImportKeyRequest): Promise<GetImportKeyResponse__Output>;
+  importKey(request: ImportKeyRequest): Promise<ImportKeyResponse__Output>;
+  getPublicKey(request: GetPublicKeyRequest): Promise<GetPublicKeyResponse__Output>;
+  listPublicKeys(): Promise<ListPublicKeysResponse__Output>;
+  scheduleDestroy(request: ScheduleDestroyRequest): Promise<ScheduleDestroyResponse__Output>;
+  restore(request: RestoreRequest): Promise<RestoreResponse__Output>;
   getTokenInfo(): Promise<GetTokenInfoResponse__Output>;
   sign(request: SignRequest): Promise<SignResponse__Output>;
   verify(request: VerifyRequest): Promise<VerifyResponse__Output>;
@@ -50,6 +67,16 @@ export function connectClient(
       promise((done) => keys.rotateKey(request, { deadline: Date.now() + 20_000 }, done)),
     updateKeyVersion: (request) =>
       promise((done) => keys.updateKeyVersion(request, { deadline: Date.now() + 20_000 }, done)),
+    getImportKey: (request) =>
+      promise((done) => keys.getImportKey(request, { deadline: Date.now() + 20_000 }, done)),
+    importKey: (request) =>
+      promise((done) => keys.importKey(request, { deadline: Date.now() + 20_000 }, done)),
+    getPublicKey: (request) => promise((done) => keys.getPublicKey(request, options(), done)),
+    listPublicKeys: () => promise((done) => keys.listPublicKeys({}, options(), done)),
+    scheduleDestroy: (request) =>
+      promise((done) => keys.scheduleDestroy(request, { deadline: Date.now() + 20_000 }, done)),
+    restore: (request) =>
+      promise((done) => keys.restore(request, { deadline: Date.now() + 20_000 }, done)),
     getTokenInfo: () =>
       promise((done) => keys.getTokenInfo({}, { deadline: Date.now() + 20_000 }, done)),
     sign: (request) => promise((done) => signing.sign(request, options(), done)),

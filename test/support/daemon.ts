@@ -43,7 +43,18 @@ export const EVERYTHING = [
   {
     keys: ['*'],
     operations: [
-      ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion'],
+      ...[
+        'createKey',
+        'importKey',
+        'getKey',
+        'listKeys',
+        'getPublicKey',
+        'rotateKey',
+        'updateKey',
+        'updateKeyVersion',
+        'scheduleDestroy',
+        'restore',
+      ],
       ...['sign', 'verify', 'getTokenInfo'],
     ],
   },

@@ -1,30 +1,58 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
-import { ALGORITHM_NAMES, ALGORITHMS, type Algorithm } from '../../src/domain/algorithm.ts';
+import {
+  ALGORITHM_NAMES,
+  type Algorithm,
+  isPairAlgorithm,
+  MAC_ALGORITHMS,
+} from '../../src/domain/algorithm.ts';
 import type { Cancellation } from '../../src/domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import {
   groupByName,
+  isDestroyed,
   type Key,
   type KeyVersion,
   type VersionRef,
   versionName,
 } from '../../src/domain/key.ts';
+import { type ImportKey, secretsOf, type WrappedKey } from '../../src/domain/key-import.ts';
+import {
+  isSameStamp,
+  type KeyRecord,
+  type RecordSubject,
+  type Stamp,
+  type StampedRecord,
+  subjectName,
+} from '../../src/domain/key-record.ts';
 import { type KeyState, maySign, mayVerify } from '../../src/domain/key-state.ts';
 import type { TokenInfo } from '../../src/domain/token-info.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
+import { stamped } from '../../src/service/change-record.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
-import type { NewKey, SignedData, Token } from '../../src/service/ports.ts';
+import type {
+  KnownKeys,
+  ListedKeys,
+  NewKey,
+  RecordChange,
+  SignedData,
+  Token,
+  TokenStream,
+} from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
+import { FakePair } from './fake-pair.ts';
+import { importPublicKey, unwrapSecret } from './secret-unwrapping.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
-  readonly value: Buffer;
+  /** A secret key's value, or a pair. */
+  readonly value: Buffer | FakePair;
 }
 
 type Method = keyof Token;
 
-const CREATE_TIME_BYTES = 6;
+/** Of an id as hexadecimal digits: what tells requests apart. */
+const TAG_DIGITS = 12;
 
 const FACTS = {
   label: 'fake',
@@ -38,6 +66,7 @@ const FACTS = {
     { attribute: 'CKA_COPYABLE', enforced: false, found: 'copied' },
     { attribute: 'CKA_EXTRACTABLE', enforced: undefined, found: 'cannot be tried' },
   ],
+  records: { kept: true, found: 'kept in memory' },
 } as const satisfies Partial<TokenInfo>;
 
 /** A token in memory that makes real MACs and fails as a test tells it to. */
@@ -48,9 +77,16 @@ export class FakeToken implements Token {
     listKeys: 0,
     createKey: 0,
     createVersion: 0,
+    makeImportKey: 0,
     setVersionState: 0,
+    destroyVersion: 0,
+    changeRecord: 0,
+    removeRecords: 0,
     sign: 0,
     verify: 0,
+    publicKeys: 0,
+    signStream: 0,
+    verifyStream: 0,
     info: 0,
     probe: 0,
   };
@@ -60,10 +96,17 @@ export class FakeToken implements Token {
   latencyMs = 0;
   /** How many calls may wait while the token is held. */
   maxWaiting = Number.POSITIVE_INFINITY;
+  /** How many streams may be open, and how many are. */
+  maxStreams = Number.POSITIVE_INFINITY;
+  openStreams = 0;
   /** How many versions there is room for. */
   capacity = Number.POSITIVE_INFINITY;
   readonly unsupported = new Set<Algorithm>();
+  /** False: as a token without data objects. */
+  keepsRecords = true;
+  readonly #records = new Map<string, StampedRecord>();
   readonly #stored = new Map<string, StoredKey>();
+  readonly #importKeys = new Set<string>();
   readonly #failures = new Map<Method, unknown[]>();
   #released: Promise<void> | undefined;
   #waiting = 0;
@@ -133,6 +176,18 @@ export class FakeToken implements Token {
     }
   }
 
+  /** Makes it hold a version as one that may not be destroyed. */
+  forbidDestruction(id: string): void {
+    for (const stored of this.#withId(id)) {
+      this.#store({ ...stored.version, isDestroyable: false }, stored.value);
+    }
+  }
+
+  /** How many versions it holds, whatever its records say. */
+  get objects(): number {
+    return this.#stored.size;
+  }
+
   /** Destroys a version behind the back of whoever uses the token. */
   remove(id: string): void {
     for (const { version } of this.#withId(id)) this.#stored.delete(versionName(version));
@@ -142,17 +197,27 @@ export class FakeToken implements Token {
     return this.#run('findKey', signal, () => this.#keys().find((key) => key.name === name));
   }
 
-  listKeys(signal: Cancellation): Promise<readonly Key[]> {
-    return this.#run('listKeys', signal, () => this.#keys());
+  listKeys(_known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
+    const whole = { id: 'listing', isWhole: true, gone: [] };
+    return this.#run('listKeys', signal, () => ({ ...whole, keys: this.#keys() }));
   }
 
   createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
     return this.#run('createKey', signal, () => {
       const id = Buffer.from(wanted.id).toString('hex');
       const found = this.#keys().find((key) => key.name === wanted.name);
-      if (found?.versions.some((version) => isRepeated(version.id, id))) return found;
-      if (found) throw failure('KEY_ALREADY_EXISTS', `key ${wanted.name} exists`);
-      return { name: wanted.name, versions: [this.#generate(wanted, id)] };
+      if (found?.versions.some((version) => isRepeated(version, id))) return found;
+      const number = decodeVersionId(wanted.id)?.version ?? 1;
+      const isTaken = found?.versions.some(({ version }) => version >= number);
+      if (found && (isTaken || !isDestroyed(found)))
+        throw failure('KEY_ALREADY_EXISTS', `key ${wanted.name} exists`);
+      this.#assertSupported(wanted.algorithm);
+      const { name, settings } = wanted;
+      if (settings) {
+        this.#writeRecord({ kind: 'settings', key: name, id, version: number, settings });
+      }
+      this.#generate(wanted, id);
+      return this.#present(name);
     });
   }
 
@@ -166,6 +231,20 @@ export class FakeToken implements Token {
     });
   }
 
+  makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
+    return this.#run('makeImportKey', signal, () => {
+      this.#assertSupported(algorithm);
+      const id = randomBytes(16).toString('hex');
+      this.#importKeys.add(id);
+      return { id, publicKey: importPublicKey(), wrapping: 'RSA_OAEP_SHA256_AES_256_KWP' };
+    });
+  }
+
+  /** Forgets every import key, as a token does whose host has ended. */
+  loseImportKeys(): void {
+    this.#importKeys.clear();
+  }
+
   setVersionState(ref: VersionRef, state: KeyState, signal: Cancellation): Promise<Key> {
     return this.#run('setVersionState', signal, () => {
       const stored = this.#stored.get(versionName(ref));
@@ -175,14 +254,39 @@ export class FakeToken implements Token {
     });
   }
 
+  destroyVersion({ key, id }: VersionRef, signal: Cancellation): Promise<boolean> {
+    return this.#run('destroyVersion', signal, () => this.#stored.delete(versionName({ key, id })));
+  }
+
+  changeRecord(subject: RecordSubject, change: RecordChange, signal: Cancellation): Promise<void> {
+    return this.#run('changeRecord', signal, () => {
+      const record = change(this.#records.get(subjectName(subject))?.record);
+      if (record) this.#writeRecord(record);
+    });
+  }
+
+  removeRecords(key: string, stamps: readonly Stamp[], signal: Cancellation): Promise<void> {
+    return this.#run('removeRecords', signal, () => {
+      for (const [name, { record, stamp }] of this.#records) {
+        const isMeant = stamps.some((meant) => isSameStamp(meant, stamp));
+        if (record.key === key && isMeant) this.#records.delete(name);
+      }
+    });
+  }
+
   sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly Uint8Array[]> {
     return this.#run('sign', signal, () => {
-      const stored = this.#usable(version, maySign);
-      return batch.map((data) => macOf(stored, data));
+      const { version: found, value } = this.#usable(version, maySign);
+      return batch.map((message) =>
+        value instanceof FakePair
+          ? value.sign(message, digests)
+          : macOf(found.algorithm, value, message),
+      );
     });
   }
 
@@ -190,15 +294,54 @@ export class FakeToken implements Token {
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
+    digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     return this.#run('verify', signal, () =>
-      batch.map(({ data, mac }) =>
-        versions.find((version) => {
-          const expected = macOf(this.#usable(version, mayVerify), data);
-          return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
-        }),
+      batch.map((signed) =>
+        versions.find((version) => isSigned(this.#usable(version, mayVerify), signed, digests)),
       ),
     );
+  }
+
+  publicKeys(
+    versions: readonly KeyVersion[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#run('publicKeys', signal, () =>
+      versions.map((version) => {
+        const { value } = this.#usable(version, mayVerify);
+        if (value instanceof FakePair) return value.spki;
+        throw new Error('a secret key has no public key');
+      }),
+    );
+  }
+
+  signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    return this.#run('signStream', signal, () => {
+      this.#usable(version, maySign);
+      return this.#stream(signal, (data) => this.#mac(version, maySign, data));
+    });
+  }
+
+  verifyStream(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    return this.#run('verifyStream', signal, () => {
+      for (const version of versions) this.#usable(version, mayVerify);
+      return this.#stream(signal, (data) => {
+        const left = versions.filter((version) => this.#mayUse(version, mayVerify));
+        if (left.length === 0) throw failure('KEY_STATE_FORBIDS', 'no version may verify now');
+        return left.find((version) => timingSafeEqual(this.#mac(version, mayVerify, data), mac));
+      });
+    });
+  }
+
+  #mac(version: KeyVersion, allows: (state: KeyState) => boolean, data: Uint8Array): Buffer {
+    const { value } = this.#usable(version, allows);
+    if (value instanceof FakePair) throw new Error('messages are not streamed to key pairs');
+    return macOf(version.algorithm, value, data);
   }
 
   info(signal: Cancellation): Promise<TokenInfo> {
@@ -227,6 +370,36 @@ export class FakeToken implements Token {
     return work();
   }
 
+  /** @param end makes the result of all pieces together */
+  #stream<Result>(signal: Cancellation, end: (data: Buffer) => Result): TokenStream<Result> {
+    if (this.openStreams >= this.maxStreams) throw failure('POOL_SATURATED', 'no more sessions');
+    this.openStreams += 1;
+    const pieces: Buffer[] = [];
+    let isOpen = true;
+    const abandon = () => {
+      if (isOpen) this.openStreams -= 1;
+      isOpen = false;
+    };
+    const step = async () => {
+      signal.throwIfAborted();
+      await this.#session(signal);
+      this.#assertOpen();
+    };
+    return {
+      update: async (piece) => {
+        pieces.push(Buffer.from(piece));
+        await step();
+      },
+      finish: async () => {
+        await step();
+        const result = end(Buffer.concat(pieces));
+        abandon();
+        return result;
+      },
+      abandon,
+    };
+  }
+
   async #session(signal: Cancellation): Promise<void> {
     if (this.#released !== undefined) {
       if (this.#waiting >= this.maxWaiting) throw failure('POOL_SATURATED', 'too many calls wait');
@@ -249,6 +422,11 @@ export class FakeToken implements Token {
     throw failure('ALGORITHM_UNSUPPORTED', `the token lacks ${algorithm}`);
   }
 
+  #mayUse(version: KeyVersion, mayUse: (state: KeyState) => boolean): boolean {
+    const stored = this.#stored.get(versionName(version));
+    return stored !== undefined && mayUse(stored.version.state);
+  }
+
   #usable(version: KeyVersion, mayUse: (state: KeyState) => boolean): StoredKey {
     const stored = this.#stored.get(versionName(version));
     if (!stored) throw failure('KEY_NOT_FOUND', `key ${version.key} is not on the token`);
@@ -263,27 +441,42 @@ export class FakeToken implements Token {
     return key;
   }
 
-  #generate({ name, algorithm, id }: NewKey, hexId: string): KeyVersion {
+  #generate({ name, algorithm, id, wrapped }: NewKey, hexId: string): KeyVersion {
     this.#assertSupported(algorithm);
+    const value = wrapped ? this.#unwrap(wrapped, algorithm) : newValue(algorithm);
     if (this.#stored.size >= this.capacity) throw failure('TOKEN_FULL', 'the token is full');
     const { version = 1, createTimeMs } = decodeVersionId(id) ?? {};
     const proven = {
       sensitive: true,
       extractable: false,
-      alwaysSensitive: true,
-      neverExtractable: true,
-      local: true,
+      alwaysSensitive: !wrapped,
+      neverExtractable: !wrapped,
+      local: !wrapped,
     };
     return this.#store(
       {
         ...{ key: name, version, id: hexId, algorithm, state: 'ACTIVE' },
         ...{ createTimeMs, attributes: proven },
       },
-      randomBytes(ALGORITHMS[algorithm].keyBytes),
+      value,
     );
   }
 
-  #store(version: KeyVersion, value: Buffer): KeyVersion {
+  #writeRecord(record: KeyRecord): void {
+    if (!this.keepsRecords) throw failure('TOKEN_REFUSED', 'the token keeps no data objects');
+    const name = subjectName(record);
+    this.#records.set(name, stamped(record, this.#records.get(name)?.stamp));
+  }
+
+  #unwrap({ importKeyId, bytes }: WrappedKey, algorithm: Algorithm): Buffer {
+    if (!this.#importKeys.delete(importKeyId)) throw failure('IMPORT_KEY_NOT_FOUND', 'not there');
+    const value = unwrapSecret(Buffer.from(bytes));
+    const { minBytes = 0, maxBytes = 0 } = secretsOf(algorithm) ?? {};
+    if (value && value.byteLength >= minBytes && value.byteLength <= maxBytes) return value;
+    throw failure('WRAPPED_KEY_INVALID', 'it cannot be unwrapped');
+  }
+
+  #store(version: KeyVersion, value: StoredKey['value']): KeyVersion {
     this.#stored.set(versionName(version), { version, value });
     return version;
   }
@@ -293,18 +486,35 @@ export class FakeToken implements Token {
   }
 
   #keys(): Key[] {
-    return groupByName([...this.#stored.values()].map(({ version }) => version));
+    const versions = [...this.#stored.values()].map(({ version }) => version);
+    return groupByName(versions, [...this.#records.values()]);
   }
 }
 
-/** Whether two ids differ in their time alone. */
-function isRepeated(one: string, other: string): boolean {
-  return one.slice(2 * CREATE_TIME_BYTES) === other.slice(2 * CREATE_TIME_BYTES);
+/** Whether the request with this id has made the version. */
+function isRepeated({ id, state }: KeyVersion, requested: string): boolean {
+  return state !== 'DESTROYED' && id.slice(-TAG_DIGITS) === requested.slice(-TAG_DIGITS);
 }
 
-function macOf({ version, value }: StoredKey, data: Uint8Array): Buffer {
-  if (version.algorithm.endsWith('CMAC')) return aesCmac(value, data);
-  const hash = version.algorithm.replace('HMAC_', '').replace('_', '-').toLowerCase();
+function newValue(algorithm: Algorithm): StoredKey['value'] {
+  return isPairAlgorithm(algorithm)
+    ? new FakePair(algorithm)
+    : randomBytes(MAC_ALGORITHMS[algorithm].keyBytes);
+}
+
+function isSigned(
+  { version, value }: StoredKey,
+  { data, mac }: SignedData,
+  digests: boolean,
+): boolean {
+  if (value instanceof FakePair) return value.isSigned(data, mac, digests);
+  const expected = macOf(version.algorithm, value, data);
+  return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
+}
+
+function macOf(algorithm: Algorithm, value: Buffer, data: Uint8Array): Buffer {
+  if (algorithm.endsWith('CMAC')) return aesCmac(value, data);
+  const hash = algorithm.replace('HMAC_', '').replace('_', '-').toLowerCase();
   return createHmac(hash, value).update(data).digest();
 }
 

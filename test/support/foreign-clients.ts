@@ -25,17 +25,22 @@ const SERVICES = {
   CreateKey: 'sigild.v1.KeyService',
   Sign: 'sigild.v1.SigningService',
   Verify: 'sigild.v1.SigningService',
+  SignStream: 'sigild.v1.SigningService',
+  VerifyStream: 'sigild.v1.SigningService',
   Check: 'grpc.health.v1.Health',
 } as const;
 
 /** A response in proto3 JSON, which leaves fields with default values out; or an error. */
 export type Answer = Readonly<Record<string, unknown>>;
 
-/** A client that shares no code with sigild; an error is `{ code, reason }`. */
+/**
+ * A client that shares no code with sigild; an error is `{ code, reason }`. A method whose client
+ * streams is given a list of messages.
+ */
 export type ForeignClient = (
   endpoint: Endpoint,
   method: keyof typeof SERVICES,
-  request?: object,
+  request?: object | readonly object[],
 ) => Promise<Answer>;
 
 /**
@@ -71,7 +76,7 @@ export function bufCurl(folder: string): ForeignClient {
     const { origin, flags } = bufTarget(endpoint);
     const { exitCode, stdout, stderr } = await buf(folder, [
       ...['curl', '--timeout', '15s', '--schema', schema, '--protocol', 'grpc', ...flags],
-      ...['--data', JSON.stringify(request), `${origin}/${service}/${method}`],
+      ...['--data', messagesOf(request), `${origin}/${service}/${method}`],
     ]);
     if (exitCode === 0) return JSON.parse(stdout);
     // For a failed call buf exits with the gRPC code, shifted three bits to the left.
@@ -79,6 +84,12 @@ export function bufCurl(folder: string): ForeignClient {
     if (code === 0) throw new Error(stderr);
     return { code, reason: await reasonIn(folder, JSON.parse(stderr)) };
   };
+}
+
+/** One JSON document after the other. */
+function messagesOf(request: object): string {
+  const messages: readonly unknown[] = Array.isArray(request) ? request : [request];
+  return messages.map((message) => JSON.stringify(message)).join('\n');
 }
 
 function bufTarget({ address, tls }: Endpoint) {

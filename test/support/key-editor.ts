@@ -2,13 +2,21 @@ import pkcs11js from 'pkcs11js';
 import type { KeyUsage } from '../../src/domain/key-state.ts';
 import type { SoftHsm } from './softhsm.ts';
 
-/**
- * Changes what the token lets a key do, which pkcs11-tool cannot. It takes this process's
- * $SOFTHSM2_CONF.
- *
- * @param label of one secret key
- */
+/** Changes what the token lets a key do. @param label of one secret key */
 export function setUsage(softHsm: SoftHsm, label: string, { sign, verify }: KeyUsage): void {
+  setAttributes(softHsm, label, [
+    { type: pkcs11js.CKA_SIGN, value: sign },
+    { type: pkcs11js.CKA_VERIFY, value: verify },
+  ]);
+}
+
+/** Gives a key another label. @param label of one secret key */
+export function setLabel(softHsm: SoftHsm, label: string, other: string): void {
+  setAttributes(softHsm, label, [{ type: pkcs11js.CKA_LABEL, value: other }]);
+}
+
+/** What pkcs11-tool cannot do. It takes this process's $SOFTHSM2_CONF. */
+function setAttributes(softHsm: SoftHsm, label: string, template: pkcs11js.Template): void {
   process.env['SOFTHSM2_CONF'] = softHsm.configuration;
   const pkcs11 = new pkcs11js.PKCS11();
   pkcs11.load(softHsm.module);
@@ -20,10 +28,7 @@ export function setUsage(softHsm: SoftHsm, label: string, { sign, verify }: KeyU
       pkcs11js.CKF_SERIAL_SESSION | pkcs11js.CKF_RW_SESSION,
     );
     pkcs11.C_Login(session, pkcs11js.CKU_USER, softHsm.pin);
-    pkcs11.C_SetAttributeValue(session, find(pkcs11, session, label), [
-      { type: pkcs11js.CKA_SIGN, value: sign },
-      { type: pkcs11js.CKA_VERIFY, value: verify },
-    ]);
+    pkcs11.C_SetAttributeValue(session, find(pkcs11, session, label), template);
   } finally {
     pkcs11.C_Finalize();
     pkcs11.close();

@@ -2,7 +2,8 @@
 
 python_client.py STUBS ADDRESS METHOD REQUEST [CA CERTIFICATE KEY]
 
-STUBS is the folder of the generated stubs and REQUEST a message in proto3 JSON. Prints the answer in
+STUBS is the folder of the generated stubs and REQUEST a message in proto3 JSON, or a list of them for
+a method whose client streams. Prints the answer in
 proto3 JSON, or an object with the error's gRPC code and the reason of its google.rpc.ErrorInfo.
 """
 
@@ -24,6 +25,8 @@ METHODS = {
     "CreateKey": (keys_pb2_grpc.KeyServiceStub, keys_pb2.CreateKeyRequest),
     "Sign": (signing_pb2_grpc.SigningServiceStub, signing_pb2.SignRequest),
     "Verify": (signing_pb2_grpc.SigningServiceStub, signing_pb2.VerifyRequest),
+    "SignStream": (signing_pb2_grpc.SigningServiceStub, signing_pb2.SignStreamRequest),
+    "VerifyStream": (signing_pb2_grpc.SigningServiceStub, signing_pb2.VerifyStreamRequest),
     "Check": (health_pb2_grpc.HealthStub, health_pb2.HealthCheckRequest),
 }
 
@@ -46,10 +49,19 @@ def reason_of(error):
 
 
 stub, message = METHODS[method]
+
+
+def parsed(text):
+    value = json.loads(text)
+    if not isinstance(value, list):
+        return json_format.ParseDict(value, message())
+    return iter([json_format.ParseDict(item, message()) for item in value])
+
+
 with connect() as channel:
     try:
         call = getattr(stub(channel), method)
-        response = call(json_format.Parse(request, message()), timeout=DEADLINE_S)
+        response = call(parsed(request), timeout=DEADLINE_S)
         print(json_format.MessageToJson(response))
     except grpc.RpcError as error:
         print(json.dumps({"code": error.code().value[0], "reason": reason_of(error)}))

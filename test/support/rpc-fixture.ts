@@ -11,9 +11,14 @@ import type { RequestRecord } from '../../src/rpc/request.ts';
 import { createRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import { KeyDestruction } from '../../src/service/key-destruction.ts';
+import { KeyImport } from '../../src/service/key-import.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
 import { KeyService } from '../../src/service/key-service.ts';
+import { KeySettingsService } from '../../src/service/key-settings.ts';
+import { PublicKeyService } from '../../src/service/public-key-service.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
+import { StreamService } from '../../src/service/stream-service.ts';
 import { Turns } from '../../src/service/turns.ts';
 import { connectClient, type TestClient } from './client.ts';
 import { FakeToken } from './fake-token.ts';
@@ -62,6 +67,10 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
       maxInFlight: 1_000,
       maxInFlightPerClient: 500,
       maxStreamsPerClient: 64,
+      maxSigningStreams: 128,
+      maxSigningStreamsPerClient: 64,
+      signingStreamIdleMs: 10_000,
+      signingStreamLimitMs: 60_000,
       ...options.limits,
     },
     defaultDeadlineMs: options.defaultDeadlineMs ?? 10_000,
@@ -96,10 +105,26 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
   const catalog = new KeyCatalog({ token, lookupTimeoutMs: 5_000, onAmbiguous: () => undefined });
   const policy = new AccessPolicy(new Map(Object.entries({ test: EVERYTHING, ...grants })));
   const enabledAlgorithms = new Set(ALGORITHM_NAMES);
-  const shared = { token, catalog, policy, enabledAlgorithms, turns: new Turns() };
+  const shared = {
+    token,
+    catalog,
+    policy,
+    enabledAlgorithms,
+    minRotationPeriodMs: 3_600_000,
+    turns: new Turns(),
+  };
+  const lifecycle = new KeyLifecycle(shared);
   return {
     signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
+    streams: new StreamService(shared),
     keys: new KeyService(shared),
-    lifecycle: new KeyLifecycle(shared),
+    lifecycle,
+    imports: new KeyImport({ ...shared, lifecycle }),
+    settings: new KeySettingsService(shared),
+    publicKeys: new PublicKeyService(shared),
+    destruction: new KeyDestruction({
+      ...shared,
+      ...{ destroyDelayMs: 2_592_000_000, minDestroyDelayMs: 0, onDestroyed: () => undefined },
+    }),
   };
 }

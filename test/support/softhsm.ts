@@ -43,6 +43,8 @@ export interface SoftHsm {
   addToken(label: string): void;
   /** Writes a MAC key that another tool could have made. */
   writeKey(options: SecretKey): void;
+  /** Imports a key pair, as PKCS #8 in PEM, that another program has made. */
+  importPair(label: string, pem: string, id?: string): void;
   /** Runs pkcs11-tool, logged in to the token. */
   pkcs11Tool(...args: readonly string[]): string;
   remove(): void;
@@ -119,6 +121,15 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
         ...(sensitive ? ['--sensitive'] : []),
         ...(type === undefined ? [] : ['--key-type', type]),
       );
+      rmSync(file);
+    },
+    importPair(name, pem, id = randomBytes(8).toString('hex')) {
+      const file = join(directory, `${randomBytes(4).toString('hex')}.pem`);
+      writeFileSync(file, pem, { mode: 0o600 });
+      run('softhsm2-util', [
+        ...['--import', file, '--token', label, '--pin', pin],
+        ...['--label', name, '--id', id],
+      ]);
       rmSync(file);
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),

@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { PAIR_ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { load, MINIMAL, problemsOf } from '../support/config-file.ts';
 
 /** The minimal configuration with its token's label or PIN file written in another way. */
@@ -36,6 +37,7 @@ describe('a right configuration', () => {
       algorithms: [
         ...['HMAC_SHA224', 'HMAC_SHA256', 'HMAC_SHA384', 'HMAC_SHA512'],
         ...['HMAC_SHA3_256', 'HMAC_SHA3_384', 'HMAC_SHA3_512', 'AES_128_CMAC', 'AES_256_CMAC'],
+        ...PAIR_ALGORITHM_NAMES,
       ],
       listeners: [
         {
@@ -44,13 +46,23 @@ describe('a right configuration', () => {
         },
       ],
       clients: [{ name: 'backend', grants: [{ keys: ['*'], operations: ['sign'] }] }],
-      keys: { refreshIntervalMs: 10_000, lookupTimeoutMs: 30_000 },
+      keys: {
+        refreshIntervalMs: 10_000,
+        lookupTimeoutMs: 30_000,
+        minRotationPeriodMs: 3_600_000,
+        destroyDelayMs: 2_592_000_000,
+        minDestroyDelayMs: 86_400_000,
+      },
       limits: {
         maxDataBytes: 1_048_576,
         maxWaiting: 1_024,
         maxInFlight: 4_096,
         maxInFlightPerClient: 2_048,
         maxStreamsPerClient: 64,
+        maxSigningStreams: 128,
+        maxSigningStreamsPerClient: 64,
+        signingStreamIdleMs: 10_000,
+        signingStreamLimitMs: 600_000,
         defaultDeadlineMs: 5_000,
       },
       health: { intervalMs: 1_000, timeoutMs: 2_000 },
@@ -171,8 +183,9 @@ log: { level: loud }
       'FILE:12:11: listeners[1].mode: must be three octal digits in quotes, for instance "0660"',
       'FILE:17:16: clients[0].grants[0].keys[0]: must be a pattern: 1 to 63 characters of ' +
         '[A-Za-z0-9._-], with * for any number of characters',
-      'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, getKey, ' +
-        'listKeys, rotateKey, updateKeyVersion, sign, verify, getTokenInfo',
+      'FILE:18:22: clients[0].grants[0].operations[0]: must be one of createKey, importKey, getKey, ' +
+        'listKeys, getPublicKey, rotateKey, updateKey, updateKeyVersion, scheduleDestroy, restore, ' +
+        'sign, verify, getTokenInfo',
       'FILE:19:15: log.level: must be one of silent, fatal, error, warn, info, debug, trace',
     ]);
   });
@@ -208,7 +221,7 @@ log: { level: loud }
     ]);
   });
 
-  test.each(['__proto__', 'constructor', 'toString', '"a b"', '"a\\nb"'])(
+  test.each(['constructor', 'toString', '"a b"', '"a\\nb"'])(
     'is told of the unknown key %s on one line',
     (key) => {
       const problems = problemsOf(`${MINIMAL}${key}: 1\n`);
@@ -286,6 +299,14 @@ log: { level: loud }
 
     expect(problems).toEqual([
       'FILE:13:11: clients[1].name: an earlier client has this name; join their grants',
+    ]);
+  });
+
+  test('has a delay of destructions that it does not allow', () => {
+    const problems = problemsOf(`${MINIMAL}keys:\n  destroyDelayMs: 1000\n`);
+
+    expect(problems).toEqual([
+      'FILE:14:19: keys.destroyDelayMs: must be minDestroyDelayMs (86400000) at the least',
     ]);
   });
 

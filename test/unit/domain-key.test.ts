@@ -14,20 +14,23 @@ import {
   versionOf,
 } from '../../src/domain/key.ts';
 import {
-  isKeyState,
+  isUsageState,
   KEY_STATES,
   type KeyState,
   maySign,
   mayVerify,
   nextStates,
   stateOf,
+  USAGE_STATES,
   usageOf,
 } from '../../src/domain/key-state.ts';
-import { keyOf, keyVersion } from '../support/key-version.ts';
+import { keyOf, keyVersion, versionRecord } from '../support/key-version.ts';
 
 const active = (version: number) => keyVersion({ version });
 const deactivated = (version: number) => keyVersion({ version, state: 'DEACTIVATED' });
 const suspended = (version: number) => keyVersion({ version, state: 'SUSPENDED' });
+const scheduled = (version: number) => keyVersion({ version, state: 'DESTROY_SCHEDULED' });
+const destroyed = (version: number) => keyVersion({ version, state: 'DESTROYED' });
 
 function reasonOf(work: () => unknown): string {
   try {
@@ -72,40 +75,54 @@ describe('the state of a version', () => {
     expect(stateOf({ sign, verify })).toBe(state);
   });
 
-  test.each(KEY_STATES)('%s may do what the token would let it do', (state) => {
+  test.each(USAGE_STATES)('%s may do what the token would let it do', (state) => {
     const usage = { sign: maySign(state), verify: mayVerify(state) };
 
     expect(stateOf(usage)).toBe(state);
   });
+
+  test.each(['DESTROY_SCHEDULED', 'DESTROYED'] as const)('%s may do nothing', (state) => {
+    expect([maySign(state), mayVerify(state)]).toEqual([false, false]);
+  });
 });
 
 describe('a change of the state', () => {
-  test.each(KEY_STATES)('to %s stands on the token as it is read', (state) => {
+  test.each(USAGE_STATES)('to %s stands on the token as it is read', (state) => {
     expect(stateOf(usageOf(state))).toBe(state);
-    expect(isKeyState(state)).toBe(true);
+    expect(isUsageState(state)).toBe(true);
   });
 
-  test.each([
-    ['ACTIVE', 'ACTIVE', true],
-    ['ACTIVE', 'DEACTIVATED', true],
-    ['ACTIVE', 'SUSPENDED', true],
-    ['DEACTIVATED', 'ACTIVE', false],
-    ['DEACTIVATED', 'DEACTIVATED', true],
-    ['DEACTIVATED', 'SUSPENDED', false],
-    ['SUSPENDED', 'ACTIVE', true],
-    ['SUSPENDED', 'DEACTIVATED', true],
-    ['SUSPENDED', 'SUSPENDED', true],
-  ] as const)('from %s to %s is allowed: %s', (from, to, isAllowed) => {
+  const ALLOWED: Readonly<Record<KeyState, readonly KeyState[]>> = {
+    ACTIVE: ['ACTIVE', 'DEACTIVATED', 'SUSPENDED'],
+    DEACTIVATED: ['DEACTIVATED', 'DESTROY_SCHEDULED'],
+    SUSPENDED: ['ACTIVE', 'DEACTIVATED', 'SUSPENDED', 'DESTROY_SCHEDULED'],
+    DESTROY_SCHEDULED: ['SUSPENDED', 'DESTROY_SCHEDULED', 'DESTROYED'],
+    DESTROYED: ['DESTROYED'],
+  };
+
+  test.each(
+    KEY_STATES.flatMap((from) =>
+      KEY_STATES.map((to) => [from, to, ALLOWED[from].includes(to)] as const),
+    ),
+  )('from %s to %s is allowed: %s', (from, to, isAllowed) => {
     const reason = reasonOf(() => assertMayBecome(keyVersion({ state: from }), to));
 
     expect(reason).toBe(isAllowed ? 'none' : 'KEY_STATE_FORBIDS');
   });
 
-  test('never leads from a version that was deactivated to one that signs', () => {
-    const reached = new Set<KeyState>(['DEACTIVATED']);
-    for (const state of reached) for (const next of nextStates(state)) reached.add(next);
+  test.each(
+    KEY_STATES.map((to) => [to, to !== 'ACTIVE' && ALLOWED.SUSPENDED.includes(to)] as const),
+  )('of a restored version that was deactivated to %s is allowed: %s', (to, isAllowed) => {
+    const version = keyVersion({ state: 'SUSPENDED' });
+    const destruction = versionRecord({ state: 'RESTORED', deactivated: true });
 
-    expect([...reached].filter(maySign)).toEqual([]);
+    const reason = reasonOf(() => assertMayBecome({ ...version, destruction }, to));
+
+    expect(reason).toBe(isAllowed ? 'none' : 'KEY_STATE_FORBIDS');
+  });
+
+  test('never leads from a version that is destroyed to another one', () => {
+    expect(nextStates('DESTROYED')).toEqual([]);
   });
 
   test('that is not allowed is refused with the states that are', () => {
@@ -113,14 +130,15 @@ describe('a change of the state', () => {
       assertMayBecome(keyVersion({ version: 3, state: from }), to);
 
     expect(become('DEACTIVATED', 'ACTIVE')).toThrow(
-      'version 3 of key webhooks is DEACTIVATED and may not become ACTIVE; allowed: none',
+      'version 3 of key webhooks is DEACTIVATED and may not become ACTIVE; ' +
+        'allowed: DESTROY_SCHEDULED',
     );
   });
 
-  test.each(['STATE_UNSPECIFIED', 'DESTROYED', 'active', '', 'toString'])(
-    'to %j is not known',
+  test.each(['STATE_UNSPECIFIED', 'DESTROY_SCHEDULED', 'DESTROYED', 'active', '', 'toString'])(
+    'to %j is not asked for as a state',
     (name) => {
-      expect(isKeyState(name)).toBe(false);
+      expect(isUsageState(name)).toBe(false);
     },
   );
 });
@@ -215,6 +233,9 @@ describe('the version that signs', () => {
     ['no version is ACTIVE', keyOf(deactivated(2), suspended(1)), undefined, 'KEY_STATE_FORBIDS'],
     ['it is DEACTIVATED', keyOf(active(2), deactivated(1)), 1, 'KEY_STATE_FORBIDS'],
     ['it is SUSPENDED', keyOf(active(2), suspended(1)), 1, 'KEY_STATE_FORBIDS'],
+    ['it is to be destroyed', keyOf(active(2), scheduled(1)), 1, 'KEY_STATE_FORBIDS'],
+    ['it is DESTROYED', keyOf(active(2), destroyed(1)), 1, 'KEY_STATE_FORBIDS'],
+    ['every version is DESTROYED', keyOf(destroyed(1)), undefined, 'KEY_STATE_FORBIDS'],
     ['it does not exist', keyOf(active(2)), 1, 'KEY_VERSION_NOT_FOUND'],
     ['two objects claim the primary', keyOf(active(2), suspended(2)), undefined, 'KEY_AMBIGUOUS'],
     ['two objects claim it', keyOf(active(2), active(1), active(1)), 1, 'KEY_AMBIGUOUS'],
@@ -231,7 +252,10 @@ describe('the version that signs', () => {
 
 describe('the versions that verify', () => {
   test('are all that may, newest first, when none is asked for', () => {
-    const key = keyOf(active(4), suspended(3), deactivated(2), active(1));
+    const key = keyOf(
+      ...[destroyed(6), scheduled(5), active(4)],
+      ...[suspended(3), deactivated(2), active(1)],
+    );
 
     const versions = verifyingVersions(key, undefined).map((version) => version.version);
 
@@ -245,6 +269,9 @@ describe('the versions that verify', () => {
   test.each([
     ['none may', keyOf(suspended(2), suspended(1)), undefined, 'KEY_STATE_FORBIDS'],
     ['the one is SUSPENDED', keyOf(active(2), suspended(1)), 1, 'KEY_STATE_FORBIDS'],
+    ['the one is to be destroyed', keyOf(active(2), scheduled(1)), 1, 'KEY_STATE_FORBIDS'],
+    ['the one is DESTROYED', keyOf(active(2), destroyed(1)), 1, 'KEY_STATE_FORBIDS'],
+    ['every version is DESTROYED', keyOf(destroyed(1)), undefined, 'KEY_STATE_FORBIDS'],
     ['the one does not exist', keyOf(active(2)), 1, 'KEY_VERSION_NOT_FOUND'],
     ['two objects claim one', keyOf(active(2), active(1), active(1)), undefined, 'KEY_AMBIGUOUS'],
     ['two objects claim the one', keyOf(active(1), suspended(1)), 1, 'KEY_AMBIGUOUS'],

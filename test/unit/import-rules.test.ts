@@ -74,6 +74,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       '../domain/a.ts',
       '../service/ports.ts',
       '../service/reserved-text.ts',
+      '../service/secret-wrapping.ts',
       '../service/start-failure.ts',
       'graphene-pk11',
       'pkcs11js',
@@ -146,6 +147,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       '../generated/sigild/v1/Key.ts',
       '../rpc/error-details.ts',
       '../rpc/proto.ts',
+      '../service/secret-wrapping.ts',
       '@grpc/grpc-js',
       'node:net',
     ],
@@ -169,6 +171,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   'src/admin/planted.ts': {
     allowed: [
       './a.ts',
+      '../client/secret-import.ts',
       '../config/environment.ts',
       '../config/tcp-address.ts',
       '../config/version.ts',

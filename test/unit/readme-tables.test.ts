@@ -5,10 +5,17 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { EXIT_STATUS } from '../../src/admin/exit-status.ts';
 import { documentSchema } from '../../src/config/document-schema.ts';
-import { ALGORITHM_NAMES, ALGORITHMS } from '../../src/domain/algorithm.ts';
+import {
+  DIGEST_BYTES,
+  MAC_ALGORITHM_NAMES,
+  MAC_ALGORITHMS,
+  PAIR_ALGORITHM_NAMES,
+  PAIR_ALGORITHMS,
+} from '../../src/domain/algorithm.ts';
 import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
 import { EXIT_CODES } from '../../src/lifecycle/exit-codes.ts';
 import { MECHANISMS } from '../../src/pkcs11/mechanisms.ts';
+import { PAIR_MECHANISMS } from '../../src/pkcs11/pair-mechanisms.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 import { toStatus } from '../../src/rpc/status.ts';
 import { load, MINIMAL } from '../support/config-file.ts';
@@ -51,18 +58,31 @@ test('the table of the API has every method', () => {
   expect(tableUnder('API')).toHaveLength(methods.length);
 });
 
-test('the table of algorithms has every one with its lengths and its mechanism', () => {
+test('the table of algorithms has every one of MACs with its lengths and its mechanism', () => {
   const rows = tableUnder('Algorithms').map(([name = '', mac, key, mechanism]) => [
     name.split(',')[0],
     ...[mac, key, mechanism],
   ]);
 
   expect(rows).toEqual(
-    ALGORITHM_NAMES.map((algorithm) => {
-      const { macBytes, keyBytes } = ALGORITHMS[algorithm];
+    MAC_ALGORITHM_NAMES.map((algorithm) => {
+      const { macBytes, keyBytes } = MAC_ALGORITHMS[algorithm];
       return [algorithm, `${macBytes} bytes`, `${keyBytes} bytes`, MECHANISMS[algorithm].name];
     }),
   );
+});
+
+test('the table of key pairs has every algorithm with its signatures and its mechanism', () => {
+  const rows = tableUnder('Key pairs').flatMap(([names = '', digest, signature, mechanism]) =>
+    names.split(', ').map((name) => [name, digest, signature, mechanism]),
+  );
+
+  const expected = PAIR_ALGORITHM_NAMES.map((algorithm) => {
+    const { hash, signatureBytes } = PAIR_ALGORITHMS[algorithm];
+    const digest = hash === undefined ? 'none' : `${DIGEST_BYTES[hash]} bytes`;
+    return [algorithm, digest, `${signatureBytes} bytes`, PAIR_MECHANISMS[algorithm].signing.name];
+  });
+  expect(rows.sort()).toEqual(expected.sort());
 });
 
 describe('the table of settings', () => {

@@ -7,6 +7,8 @@ function admissionOf(limits: Partial<AdmissionLimits>): Admission {
     maxInFlight: 10,
     maxInFlightPerClient: 10,
     maxStreamsPerClient: 10,
+    maxSigningStreams: 10,
+    maxSigningStreamsPerClient: 10,
     ...limits,
   });
 }
@@ -85,4 +87,18 @@ test('a stream that closes makes room for one', () => {
 
   expect(reasonOf(() => admission.openStream('shop'))).toBe('none');
   expect(reasonOf(() => admission.openStream('shop'))).toBe('CLIENT_SATURATED');
+});
+
+test('calls that stream their data have limits of their own', () => {
+  const admission = admissionOf({
+    ...{ maxInFlight: 1, maxSigningStreams: 2, maxSigningStreamsPerClient: 1 },
+  });
+  admission.enter('shop');
+  admission.enterSigningStream('shop');
+
+  expect(reasonOf(() => admission.enterSigningStream('shop'))).toBe('CLIENT_SATURATED');
+  expect(reasonOf(() => admission.enterSigningStream('billing'))).toBe('none');
+  expect(reasonOf(() => admission.enterSigningStream('audit'))).toBe('POOL_SATURATED');
+  admission.leaveSigningStream('shop');
+  expect(reasonOf(() => admission.enterSigningStream('audit'))).toBe('none');
 });

@@ -1,17 +1,22 @@
 import { describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import {
-  decodeBatchSignRequest,
-  decodeBatchVerifyRequest,
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
   decodeListKeysRequest,
+  decodeRestoreRequest,
   decodeRotateKeyRequest,
-  decodeSignRequest,
+  decodeScheduleDestroyRequest,
+  decodeUpdateKeyRequest,
   decodeUpdateKeyVersionRequest,
-  decodeVerifyRequest,
   encodePageToken,
-} from '../../src/rpc/decode.ts';
+} from '../../src/rpc/decode-keys.ts';
+import {
+  decodeBatchSignRequest,
+  decodeBatchVerifyRequest,
+  decodeSignRequest,
+  decodeVerifyRequest,
+} from '../../src/rpc/decode-signing.ts';
 import { v1 } from '../../src/rpc/proto.ts';
 
 const data = Buffer.from('data');
@@ -103,6 +108,54 @@ describe('a request to verify', () => {
     const failure = failureOf(() => decodeVerifyRequest({ key: 'shop', signature: data }));
 
     expect(failure.reason).toBe('DATA_MISSING');
+  });
+});
+
+describe('a message that is given by its digest', () => {
+  const digest = Buffer.alloc(32, 1);
+
+  test('arrives as such, to sign and to verify', () => {
+    const sign = overTheWire(v1.SignRequest, { key: 'shop', digest, signatureFormat: 'RAW' });
+    const verify = overTheWire(v1.VerifyRequest, { key: 'shop', digest, signature: data });
+
+    expect(decodeSignRequest(sign)).toEqual({
+      ...{ key: 'shop', version: undefined, batch: [digest] },
+      ...{ digests: true, format: 'RAW' },
+    });
+    expect(decodeVerifyRequest(verify)).toEqual({
+      ...{ key: 'shop', version: undefined, batch: [{ data: digest, mac: data }] },
+      digests: true,
+    });
+  });
+
+  test('is refused beside the message', () => {
+    const both = { key: 'shop', data, digest, signature: data };
+    const expected = { reason: 'FIELD_INVALID', fields: ['digest'] };
+
+    expect(failureOf(() => decodeSignRequest(both))).toEqual(expected);
+    expect(failureOf(() => decodeVerifyRequest(both))).toEqual(expected);
+  });
+});
+
+describe('the format of a signature', () => {
+  test.each([
+    [undefined, undefined],
+    ['SIGNATURE_FORMAT_UNSPECIFIED', undefined],
+    ['DER', 'DER'],
+    ['RAW', 'RAW'],
+  ] as const)('%s is %s', (signatureFormat, format) => {
+    const request = { key: 'shop', data, ...(signatureFormat && { signatureFormat }) };
+
+    expect(decodeSignRequest(request).format).toBe(format);
+  });
+
+  test('is refused when the API does not know it', () => {
+    const request = { key: 'shop', data, signatureFormat: 9 as never };
+
+    expect(failureOf(() => decodeSignRequest(request))).toEqual({
+      reason: 'FIELD_INVALID',
+      fields: ['signature_format'],
+    });
   });
 });
 
@@ -202,17 +255,34 @@ describe('a batch to verify', () => {
 
 describe('a request to create a key', () => {
   test('becomes an item', () => {
-    const request = { key: 'shop', algorithm: 'HMAC_SHA256', requestId: 'a b~' };
+    const request = {
+      ...{ key: 'shop', algorithm: 'HMAC_SHA256', requestId: 'a b~', reuseName: true },
+    };
 
     const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
 
-    expect(item).toEqual(request);
+    expect(item).toEqual({
+      ...request,
+      settings: { rotationPeriodMs: undefined, destroyable: true },
+    });
   });
 
-  test('takes an empty request_id for none', () => {
+  test.each([
+    [{ rotationPeriod: { seconds: 3_600, nanos: 500_000_000 } }, 3_600_500, true],
+    [{ rotationPeriod: { seconds: 0, nanos: 0 }, destroyable: true }, undefined, true],
+    [{ destroyable: false }, undefined, false],
+  ])('has the settings %j', (fields, rotationPeriodMs, destroyable) => {
+    const request = { key: 'shop', algorithm: 'HMAC_SHA256', ...fields } as const;
+
+    const item = decodeCreateKeyRequest(overTheWire(v1.CreateKeyRequest, request));
+
+    expect(item.settings).toEqual({ rotationPeriodMs, destroyable });
+  });
+
+  test('takes an empty request_id for none, and no name again unless it says so', () => {
     const item = decodeCreateKeyRequest({ key: 'shop', algorithm: 'HMAC_SHA1', requestId: '' });
 
-    expect(item.requestId).toBeUndefined();
+    expect(item).toMatchObject({ requestId: undefined, reuseName: false });
   });
 
   test.each([
@@ -237,6 +307,32 @@ describe('a request to create a key', () => {
       expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['request_id'] });
     },
   );
+});
+
+describe('a request to change a key', () => {
+  test.each([
+    [{ seconds: 7_200 }, 7_200_000],
+    [{ seconds: 0 }, undefined],
+  ])('with the rotation period %j becomes an item', (rotationPeriod, rotationPeriodMs) => {
+    const request = overTheWire(v1.UpdateKeyRequest, { key: 'shop', rotationPeriod });
+
+    expect(decodeUpdateKeyRequest(request)).toEqual({ key: 'shop', rotationPeriodMs });
+  });
+
+  test.each([
+    ['nothing to change', {}],
+    ['a negative period', { rotationPeriod: { seconds: -1 } }],
+    ['negative nanoseconds', { rotationPeriod: { seconds: 1, nanos: -1 } }],
+    ['a part of a millisecond', { rotationPeriod: { seconds: 3_600, nanos: 1 } }],
+    ['a second of nanoseconds', { rotationPeriod: { seconds: 3_600, nanos: 1_000_000_000 } }],
+    ['more seconds than there are', { rotationPeriod: { seconds: 2 ** 60 } }],
+  ])('is refused with %s', (_, fields) => {
+    const request = overTheWire(v1.UpdateKeyRequest, { key: 'shop', ...fields });
+
+    const failure = failureOf(() => decodeUpdateKeyRequest(request));
+
+    expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: ['rotation_period'] });
+  });
 });
 
 test('a request for a key becomes its name and version', () => {
@@ -293,6 +389,45 @@ describe('a request to change a version', () => {
     const failure = failureOf(() => decodeUpdateKeyVersionRequest(wire));
 
     expect(failure).toEqual({ reason: 'FIELD_INVALID', fields: [field] });
+  });
+});
+
+describe('a request to schedule a destruction', () => {
+  const request = { key: 'shop', version: 2 };
+  const decode = (fields: object) =>
+    decodeScheduleDestroyRequest(overTheWire(v1.ScheduleDestroyRequest, { ...request, ...fields }));
+
+  test.each([
+    ['none', undefined, undefined],
+    ['an empty one', {}, 0],
+    ['seconds', { seconds: 86_400 }, 86_400_000],
+    ['seconds and nanoseconds', { seconds: 1, nanos: 500_000_000 }, 1_500],
+    ['the longest', { seconds: 315_360_000 }, 315_360_000_000],
+  ])('has the delay in milliseconds: %s', (_, delay, delayMs) => {
+    expect(decode({ delay })).toEqual({ ...request, delayMs });
+  });
+
+  test.each([
+    ['key', { key: 'a b' }],
+    ['version', { version: undefined }],
+    ['version', { version: 0 }],
+    ['delay', { delay: { seconds: -1 } }],
+    ['delay', { delay: { nanos: -1 } }],
+    ['delay', { delay: { nanos: 1 } }],
+    ['delay', { delay: { nanos: 1_000_000_000 } }],
+    ['delay', { delay: { seconds: 2 ** 62 } }],
+  ])('is refused with a wrong %s', (field, fields) => {
+    expect(failureOf(() => decode(fields))).toEqual({ reason: 'FIELD_INVALID', fields: [field] });
+  });
+});
+
+test('a request to restore a version names it', () => {
+  const request = { key: 'shop', version: 2 };
+
+  expect(decodeRestoreRequest(overTheWire(v1.RestoreRequest, request))).toEqual(request);
+  expect(failureOf(() => decodeRestoreRequest({ key: 'shop' }))).toEqual({
+    reason: 'FIELD_INVALID',
+    fields: ['version'],
   });
 });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
+import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 import {
   encodeKey,
   encodePage,
@@ -10,6 +11,7 @@ import {
   encodeVerifications,
 } from '../../src/rpc/encode.ts';
 import { v1 } from '../../src/rpc/proto.ts';
+import { keyOf, versionRecord } from '../support/key-version.ts';
 
 const proven = {
   sensitive: true,
@@ -35,6 +37,7 @@ function version(number: number, changes: Partial<KeyVersion> = {}): KeyVersion 
 const key: Key = {
   name: 'shop',
   versions: [version(3, { state: 'SUSPENDED', algorithm: 'HMAC_SHA512' }), version(2), version(1)],
+  settings: DEFAULT_SETTINGS,
 };
 
 /** What a client reads: every field must have survived, none but the empty ones may be absent. */
@@ -94,6 +97,7 @@ describe('over the wire', () => {
           { attribute: 'CKA_EXTRACTABLE', enforced: undefined, found: 'not tried' },
         ],
         hosts: [{ sessions: 4, warmth: { warm: true, why: 'faster' } }],
+        records: { kept: undefined, found: 'not tried' },
       }),
     );
 
@@ -109,6 +113,7 @@ describe('over the wire', () => {
         { attribute: 'CKA_EXTRACTABLE', found: 'not tried' },
       ],
       hosts: [{ sessions: 4, warmKeys: true, warmKeysReason: 'faster' }],
+      records: { found: 'not tried' },
     });
   });
 
@@ -138,6 +143,7 @@ describe('over the wire', () => {
       algorithm: 'HMAC_SHA256',
       createTime: { seconds: 1_700_000_000, nanos: 123_000_000 },
       attributes: proven,
+      origin: 'GENERATED',
     });
     expect(v1.Key.deserialize(bytes)).toEqual({
       name: 'shop',
@@ -148,14 +154,42 @@ describe('over the wire', () => {
         wireVersion(2),
         wireVersion(1),
       ],
+      destroyable: true,
     });
+  });
+
+  test('a key tells its settings, and when it is rotated next', () => {
+    const settings = { rotationPeriodMs: 86_400_500, destroyable: false };
+
+    const bytes = v1.Key.serialize(encodeKey({ ...key, settings }, key.versions));
+
+    expect(v1.Key.deserialize(bytes)).toMatchObject({
+      rotationPeriod: { seconds: 86_400, nanos: 500_000_000 },
+      nextRotationTime: { seconds: 1_700_086_400, nanos: 623_000_000 },
+      destroyable: false,
+    });
+  });
+
+  test.each([
+    ['DESTROY_SCHEDULED', { seconds: 1_800_000_000, nanos: 500_000_000 }],
+    ['DESTROYED', { seconds: 1_800_000_000, nanos: 500_000_000 }],
+    ['SUSPENDED', undefined],
+  ] as const)('a version that is %s has the time of its end: %j', (state, destroyTime) => {
+    const destruction = versionRecord({ destroyTimeMs: 1_800_000_000_500 });
+    const recorded = version(1, { state, destruction });
+
+    const bytes = v1.Key.serialize(encodeKey(keyOf(recorded), [recorded]));
+
+    const [wire] = v1.Key.deserialize(bytes).versions;
+    expect(wire?.state).toBe(state);
+    expect(wire?.destroyTime).toEqual(destroyTime);
   });
 
   test('an attribute that the token does not report stays absent', () => {
     const attributes = { ...proven, sensitive: undefined, local: undefined };
     const adopted = version(1, { createTimeMs: undefined, attributes });
 
-    const bytes = v1.Key.serialize(encodeKey({ name: 'shop', versions: [adopted] }, [adopted]));
+    const bytes = v1.Key.serialize(encodeKey({ ...key, versions: [adopted] }, [adopted]));
 
     const [wire] = v1.Key.deserialize(bytes).versions;
     expect(wire).not.toHaveProperty('createTime');
@@ -164,6 +198,18 @@ describe('over the wire', () => {
       alwaysSensitive: true,
       neverExtractable: true,
     });
+  });
+
+  test.each([
+    [true, 'GENERATED'],
+    [false, 'IMPORTED'],
+    [undefined, undefined],
+  ])('a version whose CKA_LOCAL is %s has the origin %s', (local, origin) => {
+    const made = version(1, { attributes: { ...proven, local } });
+
+    const bytes = v1.Key.serialize(encodeKey(keyOf(made), [made]));
+
+    expect(v1.Key.deserialize(bytes).versions[0]?.origin).toBe(origin);
   });
 
   test('one version of a key stands with the fields of the whole key', () => {
@@ -175,7 +221,7 @@ describe('over the wire', () => {
   });
 
   test('a key without an ACTIVE version has the primary version 0', () => {
-    const suspended: Key = { name: 'shop', versions: [version(1, { state: 'SUSPENDED' })] };
+    const suspended: Key = { ...key, versions: [version(1, { state: 'SUSPENDED' })] };
 
     const bytes = v1.Key.serialize(encodeKey(suspended, suspended.versions));
 

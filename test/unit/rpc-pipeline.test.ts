@@ -60,6 +60,8 @@ function subject() {
     maxInFlight: 1_000,
     maxInFlightPerClient: 1_000,
     maxStreamsPerClient: MAX_STREAMS_PER_CLIENT,
+    maxSigningStreams: 1,
+    maxSigningStreamsPerClient: 1,
   });
   let begun = 0;
   const abortable = async (signal: Cancellation): Promise<never> => {

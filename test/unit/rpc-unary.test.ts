@@ -64,6 +64,8 @@ function subject({ defaultDeadlineMs = 10_000, respond }: SubjectOptions = {}) {
     maxInFlight: 10,
     maxInFlightPerClient: 5,
     maxStreamsPerClient: 1,
+    maxSigningStreams: 1,
+    maxSigningStreamsPerClient: 1,
   });
   const environment: RpcEnvironment = {
     connections: { callerOf: (name) => (name === 'connection-1' ? CALLER : undefined) },

@@ -61,9 +61,11 @@ describe('a client', () => {
     '%s that may not create a key is told so whether or not it is there',
     (client) => {
       for (const key of ['shop-eu', 'other']) {
-        expect(() => policy.authorize(client, 'createKey', key)).toThrow(
-          expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
-        );
+        for (const operation of ['createKey', 'importKey'] as const) {
+          expect(() => policy.authorize(client, operation, key)).toThrow(
+            expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
+          );
+        }
       }
     },
   );
@@ -109,9 +111,26 @@ describe('the token', () => {
   });
 });
 
-test('nothing but the eight operations can be granted', () => {
+describe('an import key', () => {
+  const known = policyOf({
+    importer: [grant('partner-*', 'importKey')],
+    signer: [grant('*', 'sign', 'createKey')],
+  });
+
+  test('is made for a client that may import any key', () => {
+    expect(() => known.authorizeImportKey('importer')).not.toThrow();
+  });
+
+  test.each(['signer', 'stranger'])('is not made for %s', (client) => {
+    expect(() => known.authorizeImportKey(client)).toThrow(
+      expect.objectContaining({ reason: 'PERMISSION_DENIED' }),
+    );
+  });
+});
+
+test('nothing but these operations can be granted', () => {
   expect(OPERATIONS).toEqual([
-    ...['createKey', 'getKey', 'listKeys', 'rotateKey', 'updateKeyVersion', 'sign', 'verify'],
-    'getTokenInfo',
+    ...['createKey', 'importKey', 'getKey', 'listKeys', 'getPublicKey', 'rotateKey', 'updateKey'],
+    ...['updateKeyVersion', 'scheduleDestroy', 'restore', 'sign', 'verify', 'getTokenInfo'],
   ]);
 });

@@ -4,6 +4,7 @@ import { SigildError } from '../../src/domain/errors.ts';
 import type { Key } from '../../src/domain/key.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
+import type { KnownKeys, ListedKeys } from '../../src/service/ports.ts';
 import { keyOf, keyVersion } from '../support/key-version.ts';
 
 const { signal } = new AbortController();
@@ -18,7 +19,8 @@ interface Read<Result> {
 /** A catalog over a token whose answers come one by one, and a clock that a test moves. */
 function startCatalog(lookupTimeoutMs = 1_000) {
   const searches: Read<Key | undefined>[] = [];
-  const lists: Read<readonly Key[]>[] = [];
+  const lists: Read<ListedKeys>[] = [];
+  const asked: (KnownKeys | undefined)[] = [];
   const ambiguous: string[] = [];
   const clock = { nowMs: 1_000 };
   const read = <Result>(name: string, reads: Read<Result>[], signal: Cancellation) =>
@@ -39,7 +41,10 @@ function startCatalog(lookupTimeoutMs = 1_000) {
   const catalog = new KeyCatalog({
     token: {
       findKey: (name, signal) => read(name, searches, signal),
-      listKeys: (signal) => read('all', lists, signal),
+      listKeys: (known, signal) => {
+        asked.push(known);
+        return read('all', lists, signal);
+      },
     },
     lookupTimeoutMs,
     onAmbiguous: (key, versions) => ambiguous.push(`${key.name} ${versions.join()}`),
@@ -48,11 +53,19 @@ function startCatalog(lookupTimeoutMs = 1_000) {
       return clock.nowMs;
     },
   });
-  return { catalog, searches, lists, ambiguous, clock };
+  return { catalog, searches, lists, asked, ambiguous, clock };
 }
 
 function named(name: string, version = 1): Key {
   return keyOf(keyVersion({ key: name, version }));
+}
+
+function whole(keys: readonly Key[], id = 'whole'): ListedKeys {
+  return { id, isWhole: true, keys, gone: [] };
+}
+
+function changes(keys: readonly Key[], gone: readonly string[] = [], id = 'changes'): ListedKeys {
+  return { id, isWhole: false, keys, gone };
 }
 
 describe('a key that is not known', () => {
@@ -198,7 +211,7 @@ describe('a refresh', () => {
     catalog.remember(named('b'));
 
     const refresh = catalog.refresh();
-    await lists[0]?.answer([named('B'), named('a'), named('b', 2)]);
+    await lists[0]?.answer(whole([named('B'), named('a'), named('b', 2)]));
     await refresh;
 
     const known = catalog.all().map((key) => `${key.name} ${key.versions[0]?.version}`);
@@ -209,7 +222,7 @@ describe('a refresh', () => {
     const { catalog, lists } = startCatalog();
 
     const refreshes = [catalog.refresh(), catalog.refresh()];
-    await lists[0]?.answer([]);
+    await lists[0]?.answer(whole([]));
     await Promise.all(refreshes);
     void catalog.refresh();
 
@@ -228,6 +241,133 @@ describe('a refresh', () => {
     expect(catalog.all()).toHaveLength(1);
     void catalog.refresh();
     expect(lists).toHaveLength(2);
+  });
+});
+
+describe('a refresh after another', () => {
+  /** A catalog that has taken in a whole listing of some keys. */
+  async function startListed(...keys: readonly Key[]) {
+    const started = startCatalog();
+    const refresh = started.catalog.refresh();
+    await started.lists[0]?.answer(whole(keys));
+    await refresh;
+    return started;
+  }
+
+  test('asks for what has changed since, and takes it in', async () => {
+    const { catalog, lists, asked } = await startListed(named('a'), named('b'), named('c'));
+
+    const refresh = catalog.refresh();
+    await lists[1]?.answer(changes([named('b', 2), named('d')], ['c']));
+    await refresh;
+
+    const known = catalog.all().map((key) => `${key.name} ${key.versions[0]?.version}`);
+    expect(known).toEqual(['a 1', 'b 2', 'd 1']);
+    expect(asked).toEqual([undefined, { listing: 'whole', readAgain: [] }]);
+  });
+
+  test('takes in everything when the token no longer knows the one before', async () => {
+    const { catalog, lists } = await startListed(named('a'), named('b'));
+
+    const refresh = catalog.refresh();
+    await lists[1]?.answer(whole([named('b')], 'another'));
+    await refresh;
+
+    expect(catalog.all().map(({ name }) => name)).toEqual(['b']);
+  });
+
+  test('has read again, once, what was learned otherwise', async () => {
+    const { catalog, lists, asked, searches } = await startListed(named('found'), named('gone'));
+    const finds = ['found', 'gone', 'nowhere'].map((name) => catalog.find(name, signal, 0));
+    await searches[0]?.answer(named('found', 2));
+    await searches[1]?.answer(undefined);
+    await searches[2]?.answer(undefined);
+    await Promise.all(finds);
+    catalog.remember(named('made'));
+
+    const first = catalog.refresh();
+    await lists[1]?.answer(changes([]));
+    await first;
+    const second = catalog.refresh();
+    await lists[2]?.answer(changes([]));
+    await second;
+
+    expect(asked.slice(1)).toEqual([
+      { listing: 'whole', readAgain: ['found', 'gone', 'made'] },
+      { listing: 'changes', readAgain: [] },
+    ]);
+  });
+
+  test('has read again what was learned while the one before ran', async () => {
+    const { catalog, lists, asked } = await startListed(named('webhooks'));
+    const first = catalog.refresh();
+    catalog.remember(named('webhooks', 2));
+    // It may have seen a change that came after, but began before.
+    await lists[1]?.answer(changes([named('webhooks', 3)]));
+    await first;
+    expect(catalog.peek('webhooks')?.versions[0]?.version).toBe(2);
+
+    const second = catalog.refresh();
+    await lists[2]?.answer(changes([named('webhooks', 3)]));
+    await second;
+
+    expect(asked[2]).toEqual({ listing: 'changes', readAgain: ['webhooks'] });
+    expect(catalog.peek('webhooks')?.versions[0]?.version).toBe(3);
+  });
+
+  test('asks for the same again after one that failed', async () => {
+    const { catalog, lists, asked } = await startListed(named('a'));
+    catalog.remember(named('b'));
+    const failed = catalog.refresh();
+    const outcome = expect(failed).rejects.toThrow('away');
+    await lists[1]?.fail(new SigildError('TOKEN_UNAVAILABLE', 'away'));
+    await outcome;
+
+    void catalog.refresh();
+
+    expect(asked[2]).toEqual({ listing: 'whole', readAgain: ['b'] });
+  });
+});
+
+describe('reading anew', () => {
+  test('reads everything, whatever is known', async () => {
+    const { catalog, lists, asked } = startCatalog();
+    const first = catalog.refresh();
+    await lists[0]?.answer(whole([named('a')]));
+    await first;
+
+    const anew = catalog.readAnew();
+    await lists[1]?.answer(whole([named('b')], 'anew'));
+    await anew;
+
+    expect(asked).toEqual([undefined, undefined]);
+    expect(catalog.all().map(({ name }) => name)).toEqual(['b']);
+  });
+
+  test.each([
+    ['', (list: Read<ListedKeys>) => list.answer(whole([]))],
+    [' that fails', (list: Read<ListedKeys>) => list.fail(new Error('away'))],
+  ])('waits for a refresh that runs%s', async (_, end) => {
+    const { catalog, lists } = startCatalog();
+    const refresh = catalog.refresh().catch(() => undefined);
+
+    const anew = catalog.readAnew();
+    expect(lists).toHaveLength(1);
+    await end(lists[0] as Read<ListedKeys>);
+    await lists[1]?.answer(whole([named('a')], 'anew'));
+    await Promise.all([refresh, anew]);
+
+    expect(catalog.all()).toHaveLength(1);
+  });
+
+  test('is shared by all who ask while it runs, and by a refresh', async () => {
+    const { catalog, lists } = startCatalog();
+
+    const reads = [catalog.readAnew(), catalog.readAnew(), catalog.refresh()];
+    await lists[0]?.answer(whole([]));
+    await Promise.all(reads);
+
+    expect(lists).toHaveLength(1);
   });
 });
 
@@ -250,7 +390,7 @@ describe('of two reads that overlap', () => {
     const refresh = catalog.refresh();
 
     catalog.remember(named('webhooks'));
-    await lists[0]?.answer([]);
+    await lists[0]?.answer(whole([]));
     await refresh;
 
     expect(catalog.peek('webhooks')).toBeDefined();
@@ -262,7 +402,7 @@ describe('of two reads that overlap', () => {
     const found = catalog.find('webhooks', signal);
 
     await searches[0]?.answer(named('webhooks', 2));
-    await lists[0]?.answer([named('webhooks', 1)]);
+    await lists[0]?.answer(whole([named('webhooks', 1)]));
     await Promise.all([refresh, found]);
 
     expect(catalog.peek('webhooks')?.versions[0]?.version).toBe(2);
@@ -273,7 +413,7 @@ describe('of two reads that overlap', () => {
     const found = catalog.find('webhooks', signal);
     const refresh = catalog.refresh();
 
-    await lists[0]?.answer([named('webhooks', 2)]);
+    await lists[0]?.answer(whole([named('webhooks', 2)]));
     await searches[0]?.answer(named('webhooks', 1));
     await Promise.all([refresh, found]);
 
@@ -335,7 +475,7 @@ test('two objects that claim one version are told of at each look', async () => 
 
   catalog.remember(twice);
   const refresh = catalog.refresh();
-  await lists[0]?.answer([twice, named('other')]);
+  await lists[0]?.answer(whole([twice, named('other')]));
   await refresh;
 
   expect(ambiguous).toEqual(['webhooks 1', 'webhooks 1']);
@@ -349,7 +489,7 @@ test('a wall clock that goes back does not keep old entries', async () => {
     reads += 1;
     return named(name);
   };
-  const token = { findKey, listKeys: async () => [] };
+  const token = { findKey, listKeys: async () => whole([]) };
   const catalog = new KeyCatalog({ token, lookupTimeoutMs: 1_000, onAmbiguous: () => undefined });
   catalog.remember(named('webhooks'));
 

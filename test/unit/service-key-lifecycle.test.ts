@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES, type Algorithm } from '../../src/domain/algorithm.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import type { Key } from '../../src/domain/key.ts';
-import type { KeyState } from '../../src/domain/key-state.ts';
+import type { KeyState, UsageState } from '../../src/domain/key-state.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
@@ -34,7 +34,7 @@ function startLifecycle(token = new FakeToken(), enabled: readonly Algorithm[] =
       { client, signal },
       { key: 'webhooks', keepActive: false, requestId: undefined, ...options },
     );
-  const update = (version: number, state: KeyState, client = 'admin') =>
+  const update = (version: number, state: UsageState, client = 'admin') =>
     lifecycle.updateKeyVersion({ client, signal }, { key: 'webhooks', version, state });
   return { token, catalog, lifecycle, rotate, update };
 }
@@ -254,7 +254,7 @@ describe('a change of a version’s state', () => {
 
     await expect(update(1, 'SUSPENDED')).rejects.toMatchObject({
       reason: 'KEY_STATE_FORBIDS',
-      message: expect.stringContaining('allowed: none'),
+      message: expect.stringContaining('allowed: DESTROY_SCHEDULED'),
     });
     expect(token.calls.setVersionState).toBe(0);
   });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES, type Algorithm } from '../../src/domain/algorithm.ts';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
+import { DEFAULT_SETTINGS, type KeySettings } from '../../src/domain/key-record.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
@@ -19,6 +20,14 @@ const GRANTS: readonly [string, readonly Grant[]][] = [
   ['shop', [{ keys: [namePattern('shop-*')], operations: ['getKey', 'listKeys'] }]],
 ];
 
+const HOUR_MS = 3_600_000;
+
+interface CreateOptions {
+  readonly requestId?: string;
+  readonly algorithm?: Algorithm;
+  readonly settings?: KeySettings;
+}
+
 function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
   const token = new FakeToken();
   const catalog = new KeyCatalog({ token, lookupTimeoutMs: 1_000, onAmbiguous: () => undefined });
@@ -27,13 +36,17 @@ function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
     catalog,
     policy: new AccessPolicy(new Map(GRANTS)),
     enabledAlgorithms: new Set(enabled),
+    minRotationPeriodMs: HOUR_MS,
     turns: new Turns(),
     now: () => NOW_MS,
   });
-  const create = (key: string, options: { requestId?: string; algorithm?: Algorithm } = {}) =>
+  const create = (key: string, options: CreateOptions = {}) =>
     service.createKey(
       { client: 'admin', signal: new AbortController().signal },
-      { key, algorithm: options.algorithm ?? 'HMAC_SHA256', requestId: options.requestId },
+      {
+        ...{ key, algorithm: options.algorithm ?? 'HMAC_SHA256' },
+        ...{ requestId: options.requestId, settings: options.settings ?? DEFAULT_SETTINGS },
+      },
     );
   return { token, catalog, service, create };
 }
@@ -47,6 +60,51 @@ function namesOf(page: Page): string[] {
 }
 
 describe('createKey', () => {
+  test('gives the key the settings that it is asked for', async () => {
+    const { create, service } = startService();
+    const settings = { rotationPeriodMs: HOUR_MS, destroyable: false };
+
+    const key = await create('webhooks', { settings });
+
+    expect(key.settings).toEqual(settings);
+    expect((await service.getKey({ client: 'admin', signal }, 'webhooks')).settings).toEqual(
+      settings,
+    );
+  });
+
+  test.each([
+    ['shorter than the configuration allows', HOUR_MS - 1],
+    ['longer than ten years', 3_650 * 24 * HOUR_MS + 1],
+  ])('refuses a rotation period that is %s, and makes nothing', async (_, rotationPeriodMs) => {
+    const { create, token } = startService();
+
+    const creation = create('webhooks', { settings: { rotationPeriodMs, destroyable: true } });
+
+    await expect(creation).rejects.toMatchObject({
+      reason: 'FIELD_INVALID',
+      violations: [{ field: 'rotation_period' }],
+    });
+    expect(token.calls.createKey).toBe(0);
+  });
+
+  test('makes a key without settings on a token that keeps none', async () => {
+    const { create, token } = startService();
+    token.keepsRecords = false;
+
+    const key = await create('webhooks');
+
+    expect(key.settings).toEqual(DEFAULT_SETTINGS);
+  });
+
+  test('makes no key whose settings the token does not keep', async () => {
+    const { create, token } = startService();
+    token.keepsRecords = false;
+    const settings = { rotationPeriodMs: undefined, destroyable: false };
+
+    await expectReason(create('webhooks', { settings }), 'TOKEN_REFUSED');
+    expect(await token.findKey('webhooks', signal)).toBeUndefined();
+  });
+
   test('makes version 1, with an id that tells when', async () => {
     const { create, catalog } = startService();
 
@@ -89,7 +147,12 @@ describe('createKey', () => {
     const { create, service } = startService();
     await create('webhooks', { requestId: 'r1' });
 
-    const item = { key: 'webhooks', algorithm: 'HMAC_SHA256', requestId: 'r1' } as const;
+    const item = {
+      key: 'webhooks',
+      algorithm: 'HMAC_SHA256',
+      requestId: 'r1',
+      settings: DEFAULT_SETTINGS,
+    } as const;
 
     await expectReason(service.createKey({ client: 'second', signal }, item), 'KEY_ALREADY_EXISTS');
   });
@@ -116,7 +179,9 @@ describe('createKey', () => {
     const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => create('webhooks')));
 
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
-    expect((await token.listKeys(signal)).flatMap((key) => key.versions)).toHaveLength(1);
+    expect(
+      (await token.listKeys(undefined, signal)).keys.flatMap((key) => key.versions),
+    ).toHaveLength(1);
   });
 
   test('gives the token one creation of a name at a time', async () => {
@@ -145,7 +210,12 @@ describe('createKey', () => {
     const release = token.hold();
     const first = create('webhooks');
     const caller = new AbortController();
-    const item = { key: 'webhooks', algorithm: 'HMAC_SHA256', requestId: undefined } as const;
+    const item = {
+      key: 'webhooks',
+      algorithm: 'HMAC_SHA256',
+      requestId: undefined,
+      settings: DEFAULT_SETTINGS,
+    } as const;
     const second = service.createKey({ client: 'admin', signal: caller.signal }, item);
 
     caller.abort(new SigildError('CANCELLED', 'gone'));
@@ -162,7 +232,12 @@ describe('createKey', () => {
     ['a client that may only read the key', 'shop'],
   ])('is denied to %s', async (_, client) => {
     const { service, token } = startService();
-    const item = { key: 'shop-1', algorithm: 'HMAC_SHA256', requestId: undefined } as const;
+    const item = {
+      key: 'shop-1',
+      algorithm: 'HMAC_SHA256',
+      requestId: undefined,
+      settings: DEFAULT_SETTINGS,
+    } as const;
 
     await expectReason(service.createKey({ client, signal }, item), 'PERMISSION_DENIED');
     expect(token.calls.createKey).toBe(0);

@@ -33,9 +33,9 @@ function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
   const service = new SigningService({
     token: {
       sign: (...call) => token.sign(...call),
-      verify: (versions, batch, signal) => {
+      verify: (versions, batch, ...rest) => {
         verifiedBatches.push(batch);
-        return token.verify(versions, batch, signal);
+        return token.verify(versions, batch, ...rest);
       },
     },
     catalog,

@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import { type CallOptions, HostLost } from '../../src/token-host/call.ts';
 import { Dispatcher } from '../../src/token-host/dispatcher.ts';
+import type { Lane } from '../../src/token-host/lane.ts';
 import { FakeHost, textFrame, turn } from '../support/fake-host.ts';
 
 const CLOCK = [
@@ -39,6 +40,13 @@ function startDispatcher(maxWaiting = 1_000) {
     watched(dispatcher.submit(textFrame(text), callOptions(options)));
   const submitTo = (host: FakeHost, text: string, options: Partial<CallOptions> = {}) =>
     watched(dispatcher.submitTo(host, textFrame(text), callOptions(options)));
+  const submitOn = (host: FakeHost, text: string, options: Partial<CallOptions> = {}) => {
+    const place = { host, lane: host.lanes[0] as Lane };
+    const step = { repeatable: false, macs: 0, isStep: true };
+    return watched(
+      dispatcher.submitOn(place, textFrame(text), callOptions({ ...step, ...options })),
+    );
+  };
   const submitToEach = (text: string, options: Partial<CallOptions> = {}) => {
     const done = dispatcher.submitToEach(
       () => textFrame(text),
@@ -52,7 +60,7 @@ function startDispatcher(maxWaiting = 1_000) {
     dispatcher.addHost(host);
     return host;
   };
-  return { dispatcher, lost, submit, submitTo, submitToEach, addHost };
+  return { dispatcher, lost, submit, submitTo, submitOn, submitToEach, addHost };
 }
 
 async function pass(ms: number): Promise<void> {
@@ -784,5 +792,81 @@ describe('a call for every lane', () => {
     leave();
 
     await expectReason(done, 'CANCELLED');
+  });
+});
+
+describe('a step of a message that comes in pieces', () => {
+  test('goes to its lane at once, whatever waits', async () => {
+    const { submit, submitOn, addHost } = startDispatcher();
+    const host = addHost();
+    void submit('long', { macs: 0 });
+    await turn();
+    void submit('waits');
+    await turn();
+
+    const answer = submitOn(host, 'step');
+
+    expect(host.pending).toEqual(['long', 'step']);
+    host.answerAll();
+    expect(await answer).toBe('step');
+  });
+
+  test('keeps no call of unknown length waiting, however many steps follow', async () => {
+    const { submit, submitOn, addHost } = startDispatcher();
+    const host = addHost();
+    void submitOn(host, 'step 1');
+
+    void submit('long', { macs: 0 });
+    await turn();
+
+    expect(host.pending).toEqual(['step 1', 'long']);
+  });
+
+  test('keeps no other call waiting', async () => {
+    const { submit, submitOn, addHost } = startDispatcher();
+    const host = addHost();
+    void submitOn(host, 'step');
+
+    void submit('mac');
+    await turn();
+
+    expect(host.pending).toEqual(['step', 'mac']);
+  });
+
+  test('makes no lane one for others that does nobody knows what', async () => {
+    const { submit, submitOn, addHost } = startDispatcher();
+    const host = addHost();
+    void submit('long', { macs: 0 });
+    await turn();
+    void submitOn(host, 'step');
+
+    void submit('mac');
+    await turn();
+
+    expect(host.pending).toEqual(['long', 'step']);
+  });
+
+  test('fails when its host is lost, and goes to no other one', async () => {
+    const { dispatcher, submitOn, addHost } = startDispatcher();
+    const [host, other] = [addHost(), addHost()];
+    const answer = submitOn(host, 'step');
+
+    dispatcher.loseHost(host, new Error('hung'));
+    await host.exit();
+
+    await expect(answer).rejects.toThrow(HostLost);
+    await expect(submitOn(host, 'another')).rejects.toThrow(HostLost);
+    expect(other.received).toEqual([]);
+  });
+
+  test('that hangs costs its host', async () => {
+    const { lost, submitOn, addHost } = startDispatcher();
+    const host = addHost();
+    const answer = submitOn(host, 'step', { limitMs: 500 });
+
+    await pass(700);
+
+    await expect(answer).rejects.toMatchObject({ reason: 'DEADLINE_EXCEEDED' });
+    expect(lost.map((one) => one.host)).toEqual([host]);
   });
 });

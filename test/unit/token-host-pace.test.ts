@@ -44,7 +44,7 @@ describe('a slow token', () => {
   });
 
   test.each([
-    { macMs: 2, macs: 4 },
+    { macMs: 2, macs: 12 },
     { macMs: 200, macs: 1 },
   ])('that takes $macMs ms gets $macs MACs ahead', ({ macMs, macs }) => {
     expect(paceOf(macMs).macsPerLane).toBe(macs);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
 import { FINGERPRINT_BYTES } from '../../src/domain/fingerprint.ts';
-import { KEY_STATES } from '../../src/domain/key-state.ts';
+import { USAGE_STATES } from '../../src/domain/key-state.ts';
 import { FrameReader } from '../../src/token-host/frames.ts';
 import {
   decodeFingerprints,
@@ -21,14 +21,17 @@ import {
   decodeFailure,
   decodeJson,
   decodeNewKey,
+  decodePublicKeys,
   encodeEmpty,
   encodeFailure,
   encodeJson,
   encodeNewKey,
   encodeStateChange,
   encodeVersionRef,
+  encodeVersionRefs,
   OPERATION,
   OUTCOME,
+  publicKeysAnswer,
 } from '../../src/token-host/protocol.ts';
 import { keyOf, keyVersion } from '../support/key-version.ts';
 
@@ -81,6 +84,29 @@ describe('a request', () => {
         expect(decodeVerify(payload)).toEqual({ refs, batch });
       }),
     );
+  });
+
+  test('says whether its messages are digests', () => {
+    const ref = { key: 'invoices', id: 'ab'.repeat(16) };
+    const [data, mac] = [Buffer.alloc(32, 1), Buffer.alloc(64, 2)];
+
+    const sign = payloadOf(encodeSign(ref, [data], true), OPERATION.signDigests);
+    const verify = payloadOf(encodeVerify([ref], [{ data, mac }], true), OPERATION.verifyDigests);
+
+    expect(decodeSign(sign)).toEqual({ ref, batch: [data] });
+    expect(decodeVerify(verify)).toEqual({ refs: [ref], batch: [{ data, mac }] });
+  });
+
+  test('for public keys is answered with them and their fingerprints', () => {
+    const result = [Buffer.from('one key'), Buffer.from('another')];
+    const fingerprints = [{ id: 'ab'.repeat(16), mac: Buffer.alloc(FINGERPRINT_BYTES, 7) }];
+    const ref = { key: 'invoices', id: 'ab'.repeat(16) };
+
+    const request = payloadOf(encodeVersionRefs([keyVersion(ref)]), OPERATION.publicKeys);
+    const answer = encodeJson(OUTCOME.done, publicKeysAnswer({ result, fingerprints }));
+
+    expect(decodeJson(request)).toEqual([ref]);
+    expect(decodePublicKeys(payloadOf(answer, OUTCOME.done))).toEqual({ result, fingerprints });
   });
 
   test.each([1, 63])('may name a key with %i characters', (length) => {
@@ -149,7 +175,7 @@ describe('a request', () => {
 
   test('to change the state of a version arrives as it was sent', () => {
     fc.assert(
-      fc.property(ref, fc.constantFrom(...KEY_STATES), (ref, state) => {
+      fc.property(ref, fc.constantFrom(...USAGE_STATES), (ref, state) => {
         const payload = payloadOf(encodeStateChange(ref, state), OPERATION.setVersionState);
 
         expect(decodeJson(payload)).toEqual({ ...ref, state });
