@@ -132,17 +132,19 @@ export class KeyService {
     return key;
   }
 
-  /** The number after those of all versions that there ever were. */
+  /**
+   * Of a name that is taken again the number after those of all versions that there ever were. Else 1:
+   * a key that another daemon makes at the same moment has that number, too, and one of the two stays.
+   */
   async #firstVersion({ signal }: RequestContext, item: CreateKeyItem): Promise<number> {
     const before = await this.#catalog.find(item.key, signal, 0);
-    if (before && isDestroyed(before) && !item.reuseName) {
-      throw new SigildError(
-        'KEY_ALREADY_EXISTS',
-        `key ${item.key} existed, and every version of it is DESTROYED; set reuse_name to take its ` +
-          'name again',
-      );
-    }
-    return (before?.versions[0]?.version ?? 0) + 1;
+    if (!before || !isDestroyed(before)) return 1;
+    if (item.reuseName) return (before.versions[0]?.version ?? 0) + 1;
+    throw new SigildError(
+      'KEY_ALREADY_EXISTS',
+      `key ${item.key} existed, and every version of it is DESTROYED; set reuse_name to take its ` +
+        'name again',
+    );
   }
 }
 

@@ -59,6 +59,21 @@ function namesOf(page: Page): string[] {
   return page.keys.map((key) => key.name);
 }
 
+test('a name that another daemon has just taken is asked for as a first version', async () => {
+  const { token, create } = startService();
+  token.writeKey('webhooks', Buffer.alloc(32, 1));
+  const versions: (number | undefined)[] = [];
+  const createKey = token.createKey.bind(token);
+  token.createKey = (wanted, limit) => {
+    versions.push(decodeVersionId(wanted.id)?.version);
+    return createKey(wanted, limit);
+  };
+
+  await expectReason(create('webhooks'), 'KEY_ALREADY_EXISTS');
+
+  expect(versions).toEqual([1]);
+});
+
 describe('createKey', () => {
   test('gives the key the settings that it is asked for', async () => {
     const { create, service } = startService();
