@@ -5,6 +5,7 @@ export const EXIT_STATUS = {
   done: { code: EXIT_CODES.OK, meaning: 'done' },
   failed: { code: EXIT_CODES.FAILURE, meaning: 'the daemon or the token refused or failed' },
   notValid: { code: 2, meaning: 'the signature is not valid (verify only)' },
+  differs: { code: 3, meaning: 'the keys differ from the plan (provision --check only)' },
   usage: { code: EXIT_CODES.USAGE, meaning: 'the command line, or the input it names, is wrong' },
   unreachable: {
     code: EXIT_CODES.TOKEN_UNAVAILABLE,

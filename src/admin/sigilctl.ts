@@ -7,6 +7,7 @@ import { exampleText, type Invocation } from './invocation.ts';
 import { addKeyCommands } from './key-commands.ts';
 import { columns } from './layout.ts';
 import { asFailure, Output } from './output.ts';
+import { addProvisionCommand } from './provision-commands.ts';
 import { addPublicKeyCommands } from './public-key-commands.ts';
 import { addSigningCommands } from './signing-commands.ts';
 import { addTokenCommands } from './token-commands.ts';
@@ -48,6 +49,7 @@ function programFor(invocation: Invocation): Command {
   addTokenCommands(program, invocation);
   addPublicKeyCommands(addKeyCommands(program, invocation), invocation);
   addSigningCommands(program, invocation);
+  addProvisionCommand(program, invocation);
   return program;
 }
 

@@ -40,7 +40,7 @@ export class YamlDocument {
       stringKeys: true,
       uniqueKeys: true,
     });
-    this.problems = [...this.#syntaxProblems(), ...this.#aliasProblems()];
+    this.problems = [...this.#syntaxProblems(), ...this.#contentProblems()];
     this.value = this.problems.length > 0 ? undefined : this.#document.toJS();
   }
 
@@ -91,14 +91,16 @@ export class YamlDocument {
     }));
   }
 
-  #aliasProblems(): YamlProblem[] {
+  #contentProblems(): YamlProblem[] {
     const problems: YamlProblem[] = [];
+    const forbid = (node: Node, message: string) => {
+      problems.push({ position: this.#position(node), message });
+    };
     visit(this.#document, {
-      Alias: (_, alias) => {
-        problems.push({
-          position: this.#position(alias),
-          message: 'aliases are not allowed; write the value out',
-        });
+      Alias: (_, alias) => forbid(alias, 'aliases are not allowed; write the value out'),
+      Pair: (_, { key }) => {
+        // Objects hide a key of this name from those who check the others.
+        if (isScalar(key) && key.value === '__proto__') forbid(key, 'a key cannot have this name');
       },
     });
     return problems;

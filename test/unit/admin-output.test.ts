@@ -101,5 +101,5 @@ test.each([
 test('the exit codes are those that scripts rely on', () => {
   const codes = Object.values(EXIT_STATUS).map(({ code }) => code);
 
-  expect(codes).toEqual([0, 1, 2, 64, 69, 77, 78]);
+  expect(codes).toEqual([0, 1, 2, 3, 64, 69, 77, 78]);
 });

@@ -172,7 +172,9 @@ const RULES: Readonly<Record<string, Rule>> = {
     allowed: [
       './a.ts',
       '../client/secret-import.ts',
+      '../config/config-error.ts',
       '../config/environment.ts',
+      '../config/plan.ts',
       '../config/tcp-address.ts',
       '../config/version.ts',
       '../domain/a.ts',
