@@ -40,7 +40,7 @@ function setting(unit: string, directive: string): string | undefined {
 /** The example with each setting that it shows in a comment, but for alternatives of the token. */
 function uncommented(example: string): string {
   return example
-    .replace(/^( *)# ( *(?:- )?[a-zA-Z]+:(?: .*)?)$/gm, '$1$2')
+    .replace(/^( *)# ( *(?:(?:- )?[a-zA-Z]+:(?: .*)?|- [A-Z0-9_]+))$/gm, '$1$2')
     .replace(/^ *(?:serial|uri|pinFile): .*$/gm, '');
 }
 
