@@ -7,8 +7,9 @@ export interface Jwk {
   readonly kty: string;
   /** The version's id. */
   readonly kid: string;
-  readonly alg: string;
-  readonly use: 'sig';
+  /** Absent of agreement keys, as is `use`. */
+  readonly alg?: string;
+  readonly use?: 'sig';
   /** What the key is made of, by its type: `n` and `e`, or `crv`, `x` and `y`. */
   readonly [member: string]: string;
 }

@@ -1,5 +1,5 @@
 import pkcs11js from 'pkcs11js';
-import { isPairAlgorithm, type MacAlgorithm, type PairAlgorithm } from '../domain/algorithm.ts';
+import { hasTwoHalves, type MacAlgorithm, type TwoHalfAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
@@ -94,7 +94,7 @@ function generate(
   { name, algorithm }: NewKey,
   id: Buffer,
 ): readonly Handle[] {
-  const key = isPairAlgorithm(algorithm)
+  const key = hasTwoHalves(algorithm)
     ? pairToMake(algorithm, name, id)
     : secretToMake(algorithm, name, id);
   try {
@@ -132,7 +132,7 @@ function secretToMake(algorithm: MacAlgorithm, label: string, id: Buffer): KeyTo
   };
 }
 
-function pairToMake(algorithm: PairAlgorithm, label: string, id: Buffer): KeyToMake {
+function pairToMake(algorithm: TwoHalfAlgorithm, label: string, id: Buffer): KeyToMake {
   const templates = pairTemplates({ label, id, algorithm });
   const mechanism = { mechanism: PAIR_MECHANISMS[algorithm].generation.type };
   return {

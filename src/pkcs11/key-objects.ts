@@ -1,6 +1,6 @@
 import type { KeyObject as CryptoKey } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import { type Algorithm, isPairAlgorithm, type MacAlgorithm } from '../domain/algorithm.ts';
+import { type Algorithm, hasTwoHalves, type MacAlgorithm } from '../domain/algorithm.ts';
 import { isKeyName, type KeyVersion, type VersionRef } from '../domain/key.ts';
 import { stateOf } from '../domain/key-state.ts';
 import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
@@ -209,7 +209,7 @@ export class KeyObjects {
     const [mechanism, ...others] = attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [];
     if (mechanism !== undefined) return others.length === 0 ? algorithmsOf(mechanism) : [];
     const adopted = this.adoptedAlgorithm(name);
-    return adopted === undefined || isPairAlgorithm(adopted) ? [] : [adopted];
+    return adopted === undefined || hasTwoHalves(adopted) ? [] : [adopted];
   }
 
   /** Only of AES keys the length counts, and not every type of key has the attribute. */

@@ -32,6 +32,13 @@ export interface TokenSessionOptions {
 /** What is done with a session and the keys that it sees. */
 type Operate<Result> = (session: Session, objects: KeyObjects) => Result;
 
+/** What is done with keys. @param load gives a key that is ready for use */
+type UseKeys<Result> = (
+  session: Session,
+  load: (ref: VersionRef) => DirectoryEntry,
+  keys: LoadedKeys,
+) => Result;
+
 /** How long a token that is short of memory gets before the one retry. */
 const MEMORY_PAUSE_MS = 20;
 
@@ -114,7 +121,7 @@ export class TokenSession {
 
   /** @throws {SigildError} as Token.sign */
   sign(ref: VersionRef, batch: readonly Buffer[], digests = false): Proven<Buffer[]> {
-    return this.#withKeys('signing', [ref], (session, load) =>
+    return this.withKeys('signing', [ref], (session, load) =>
       this.#keys.sign(session, ref, load(ref), batch, digests),
     );
   }
@@ -128,7 +135,7 @@ export class TokenSession {
     batch: readonly SignedBytes[],
     digests = false,
   ): Proven<number[]> {
-    return this.#withKeys('verifying', refs, (session, load) =>
+    return this.withKeys('verifying', refs, (session, load) =>
       batch.map((signed) =>
         refs.findIndex((ref) => this.#keys.matches(session, ref, load(ref), signed, digests)),
       ),
@@ -137,9 +144,34 @@ export class TokenSession {
 
   /** @returns each version's SubjectPublicKeyInfo @throws {SigildError} as Token.publicKeys */
   publicKeys(refs: readonly VersionRef[]): Proven<Buffer[]> {
-    return this.#withKeys('reading public keys', refs, (_session, load) =>
+    return this.withKeys('reading public keys', refs, (_session, load) =>
       refs.map((ref) => this.#keys.publicKey(load(ref))),
     );
+  }
+
+  /**
+   * Does something with keys that are loaded for it where they are not yet. It may be done twice.
+   *
+   * @param action for the error, as in "signing"
+   * @throws {SigildError}
+   */
+  withKeys<Result>(
+    action: string,
+    refs: readonly VersionRef[],
+    operate: UseKeys<Result>,
+  ): Proven<Result> {
+    const run = (session: Session): Proven<Result> => {
+      const fingerprints: Fingerprint[] = [];
+      const load = (ref: VersionRef) => this.#keys.load(session, ref, fingerprints);
+      try {
+        return { result: operate(session, load, this.#keys), fingerprints };
+      } catch (error) {
+        if (!(error instanceof CryptokiError)) throw error;
+        for (const ref of refs) this.#keys.forget(session, ref);
+        throw error;
+      }
+    };
+    return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
   }
 
   /** Makes a MAC with the canary key. @throws {TokenLost} when the token cannot */
@@ -177,25 +209,6 @@ export class TokenSession {
   #open(): Session {
     this.#session ??= openSession(this.#slot);
     return this.#session;
-  }
-
-  #withKeys<Result>(
-    action: string,
-    refs: readonly VersionRef[],
-    operate: (session: Session, load: (ref: VersionRef) => DirectoryEntry) => Result,
-  ): Proven<Result> {
-    const run = (session: Session): Proven<Result> => {
-      const fingerprints: Fingerprint[] = [];
-      const load = (ref: VersionRef) => this.#keys.load(session, ref, fingerprints);
-      try {
-        return { result: operate(session, load), fingerprints };
-      } catch (error) {
-        if (!(error instanceof CryptokiError)) throw error;
-        for (const ref of refs) this.#keys.forget(session, ref);
-        throw error;
-      }
-    };
-    return this.#answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */

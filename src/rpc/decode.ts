@@ -19,8 +19,8 @@ import type { RestoreItem, ScheduleDestroyItem } from '../service/key-destructio
 import type { RotateKeyItem, UpdateKeyVersionItem } from '../service/key-lifecycle.ts';
 import type { CreateKeyItem } from '../service/key-service.ts';
 import type { UpdateKeyItem } from '../service/key-settings.ts';
-import type { SignatureForm } from '../service/signature-form.ts';
 import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
+import { decodeForm } from './decode-form.ts';
 import { decodeDuration } from './duration.ts';
 
 const DEFAULT_PAGE_SIZE = 100;
@@ -208,31 +208,10 @@ function decodeRequestId(requestId: string | undefined): string | undefined {
   throw fieldInvalid('request_id', 'must be 1 to 128 printable ASCII characters, or empty');
 }
 
-interface Form {
-  readonly data?: Buffer;
-  readonly digest?: Buffer;
-  readonly signatureFormat?: unknown;
-}
-
-function decodeMessage({ data, digest }: Form): Buffer {
+function decodeMessage({ data, digest }: Pick<SignRequest__Output, 'data' | 'digest'>): Buffer {
   if (digest === undefined) return required('DATA_MISSING', 'data', data);
   if (data === undefined) return digest;
   throw fieldInvalid('digest', 'give data or its digest, not both');
-}
-
-/** A value that the proto does not know arrives as a number. */
-function decodeForm({ digest, signatureFormat }: Form): SignatureForm {
-  const digests = digest === undefined ? {} : { digests: true };
-  switch (signatureFormat) {
-    case undefined:
-    case 'SIGNATURE_FORMAT_UNSPECIFIED':
-      return digests;
-    case 'DER':
-    case 'RAW':
-      return { ...digests, format: signatureFormat };
-    default:
-      throw fieldInvalid('signature_format', 'must be DER or RAW, or absent');
-  }
 }
 
 // A field that a client misspelt is absent here: were that the same as empty, the empty message

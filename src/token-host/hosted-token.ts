@@ -1,4 +1,3 @@
-import { signatureBytes } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
@@ -18,14 +17,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
-import {
-  decodeFingerprints,
-  decodeIndexes,
-  decodeMacs,
-  decodeResult,
-  encodeSign,
-  encodeVerify,
-} from './mac-frames.ts';
+import { MacCalls } from './mac-calls.ts';
 import {
   decodeJson,
   decodePublicKeys,
@@ -40,9 +32,6 @@ import { Writer } from './writer.ts';
 
 /** A scan of the whole token may take longer than a call for one key by this factor. */
 const SCAN_FACTOR = 10;
-
-/** Each so many MACs of a batch may take as long as one call. */
-const MACS_PER_LIMIT = 64;
 
 /** Changes are rare, and one at a time is soonest started. */
 const WRITER_SESSIONS = 1;
@@ -62,6 +51,7 @@ export class HostedToken implements Token {
   readonly #writer: Writer;
   readonly #changes: TokenChanges;
   readonly #fingerprints = new FingerprintRegister();
+  readonly #macCalls: MacCalls;
   readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
 
   private constructor(options: HostedTokenOptions) {
@@ -69,6 +59,11 @@ export class HostedToken implements Token {
     this.#dispatcher = new Dispatcher({
       maxWaiting: options.maxWaiting,
       onHostLost: (host, reason) => this.#supervisor.lost(host, reason),
+    });
+    this.#macCalls = new MacCalls({
+      dispatcher: this.#dispatcher,
+      fingerprints: this.#fingerprints,
+      callTimeoutMs: options.callTimeoutMs,
     });
     this.#supervisor = new Supervisor({
       dispatcher: this.#dispatcher,
@@ -149,28 +144,40 @@ export class HostedToken implements Token {
     return this.#changes.destroyVersion(version, signal);
   }
 
-  async sign(
+  sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
     digests = false,
   ): Promise<readonly Uint8Array[]> {
-    const resultBytes = batch.length * signatureBytes(version.algorithm);
-    const frame = encodeSign(version, batch, digests);
-    const answer = await this.#proven(frame, [version], batch.length, resultBytes, signal);
-    return decodeMacs(decodeResult(answer), batch.length);
+    return this.#macCalls.sign(version, batch, signal, digests);
   }
 
-  async verify(
+  verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
     digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const macs = batch.length * versions.length;
-    const frame = encodeVerify(versions, batch, digests);
-    const answer = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
-    return decodeIndexes(decodeResult(answer)).map((index) => versions[index]);
+    return this.#macCalls.verify(versions, batch, signal, digests);
+  }
+
+  signAgreed(
+    version: KeyVersion,
+    peer: Uint8Array,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#macCalls.signAgreed(version, peer, batch, signal);
+  }
+
+  verifyAgreed(
+    versions: readonly KeyVersion[],
+    peer: Uint8Array,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    return this.#macCalls.verifyAgreed(versions, peer, batch, signal);
   }
 
   async publicKeys(
@@ -226,29 +233,5 @@ export class HostedToken implements Token {
 
   #scanLimitMs(): number {
     return this.#callTimeoutMs * SCAN_FACTOR;
-  }
-
-  /**
-   * Submits a MAC operation and checks with which keys it was done.
-   *
-   * @param macs how many the token has to make at the most
-   * @param resultBytes the length of a result that can be right
-   */
-  #proven(
-    frame: Buffer,
-    versions: readonly KeyVersion[],
-    macs: number,
-    resultBytes: number,
-    signal: Cancellation,
-  ): Promise<Buffer> {
-    const check = (answer: Buffer) => {
-      if (decodeResult(answer).byteLength !== resultBytes) {
-        throw new Error('it gave a result of the wrong length');
-      }
-      return this.#fingerprints.check(decodeFingerprints(answer), versions);
-    };
-    const limitMs = this.#callTimeoutMs * Math.ceil(macs / MACS_PER_LIMIT);
-    const options = { repeatable: true, macs, limitMs, signal, check };
-    return this.#dispatcher.submit(frame, options);
   }
 }

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import {
   ALGORITHM_NAMES,
   type Algorithm,
+  isAgreementAlgorithm,
   isPairAlgorithm,
   MAC_ALGORITHMS,
 } from '../../src/domain/algorithm.ts';
@@ -38,12 +39,13 @@ import type {
   Token,
 } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
+import { FakeAgreement } from './fake-agreement.ts';
 import { FakePair } from './fake-pair.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
   /** A secret key's value, or a pair. */
-  readonly value: Buffer | FakePair;
+  readonly value: Buffer | FakePair | FakeAgreement;
 }
 
 type Method = keyof Token;
@@ -80,6 +82,8 @@ export class FakeToken implements Token {
     removeRecords: 0,
     sign: 0,
     verify: 0,
+    signAgreed: 0,
+    verifyAgreed: 0,
     publicKeys: 0,
     info: 0,
     probe: 0,
@@ -261,7 +265,7 @@ export class FakeToken implements Token {
       return batch.map((message) =>
         value instanceof FakePair
           ? value.sign(message, digests)
-          : macOf(found.algorithm, value, message),
+          : macOf(found.algorithm, secretOf(value), message),
       );
     });
   }
@@ -279,6 +283,33 @@ export class FakeToken implements Token {
     );
   }
 
+  signAgreed(
+    version: KeyVersion,
+    peer: Uint8Array,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#run('signAgreed', signal, () => {
+      const value = agreementOf(this.#usable(version, maySign));
+      return batch.map((data) => value.mac(peer, data));
+    });
+  }
+
+  verifyAgreed(
+    versions: readonly KeyVersion[],
+    peer: Uint8Array,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    return this.#run('verifyAgreed', signal, () =>
+      batch.map(({ data, mac }) =>
+        versions.find((version) =>
+          agreementOf(this.#usable(version, mayVerify)).mac(peer, data).equals(mac),
+        ),
+      ),
+    );
+  }
+
   publicKeys(
     versions: readonly KeyVersion[],
     signal: Cancellation,
@@ -286,8 +317,8 @@ export class FakeToken implements Token {
     return this.#run('publicKeys', signal, () =>
       versions.map((version) => {
         const { value } = this.#usable(version, mayVerify);
-        if (value instanceof FakePair) return value.spki;
-        throw new Error('a secret key has no public key');
+        if (Buffer.isBuffer(value)) throw new Error('a secret key has no public key');
+        return value.spki;
       }),
     );
   }
@@ -370,9 +401,7 @@ export class FakeToken implements Token {
         ...{ key: name, version, id: hexId, algorithm, state: 'ACTIVE' },
         ...{ createTimeMs, attributes: proven },
       },
-      isPairAlgorithm(algorithm)
-        ? new FakePair(algorithm)
-        : randomBytes(MAC_ALGORITHMS[algorithm].keyBytes),
+      newValue(algorithm),
     );
   }
 
@@ -408,8 +437,24 @@ function isSigned(
   digests: boolean,
 ): boolean {
   if (value instanceof FakePair) return value.isSigned(data, mac, digests);
-  const expected = macOf(version.algorithm, value, data);
+  const expected = macOf(version.algorithm, secretOf(value), data);
   return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
+}
+
+function newValue(algorithm: Algorithm): StoredKey['value'] {
+  if (isPairAlgorithm(algorithm)) return new FakePair(algorithm);
+  if (isAgreementAlgorithm(algorithm)) return new FakeAgreement(algorithm);
+  return randomBytes(MAC_ALGORITHMS[algorithm].keyBytes);
+}
+
+function secretOf(value: StoredKey['value']): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  throw new Error('it is no secret key');
+}
+
+function agreementOf({ value }: StoredKey): FakeAgreement {
+  if (value instanceof FakeAgreement) return value;
+  throw new Error('it agrees upon no keys');
 }
 
 function macOf(algorithm: Algorithm, value: Buffer, data: Uint8Array): Buffer {

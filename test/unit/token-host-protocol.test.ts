@@ -90,8 +90,11 @@ describe('a request', () => {
     const ref = { key: 'invoices', id: 'ab'.repeat(16) };
     const [data, mac] = [Buffer.alloc(32, 1), Buffer.alloc(64, 2)];
 
-    const sign = payloadOf(encodeSign(ref, [data], true), OPERATION.signDigests);
-    const verify = payloadOf(encodeVerify([ref], [{ data, mac }], true), OPERATION.verifyDigests);
+    const sign = payloadOf(encodeSign(ref, [data], OPERATION.signDigests), OPERATION.signDigests);
+    const verify = payloadOf(
+      encodeVerify([ref], [{ data, mac }], OPERATION.verifyDigests),
+      OPERATION.verifyDigests,
+    );
 
     expect(decodeSign(sign)).toEqual({ ref, batch: [data] });
     expect(decodeVerify(verify)).toEqual({ refs: [ref], batch: [{ data, mac }] });
