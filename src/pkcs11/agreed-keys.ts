@@ -26,8 +26,9 @@ const MAX_KEYS = 16;
 const MAX_AGE_MS = 1_000;
 
 /**
- * Keys that were agreed upon, as objects of one session. On SoftHSM 2.6 to derive one and to destroy it
- * takes about 1 ms, so the latest few are kept for a while.
+ * Keys that were agreed upon, as objects of one session. On SoftHSM 2.6 a MAC with a new one takes 1.1 ms
+ * on P-256 and 10 ms on P-521, with one that is there 0.03 and 0.06 ms: so the latest few are kept for a
+ * while.
  */
 export class AgreedKeys {
   readonly #maxKeys: number;
