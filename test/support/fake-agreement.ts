@@ -38,7 +38,7 @@ export class FakeAgreement {
 }
 
 /** The MAC as either side computes it that has a private key: by node:crypto alone. */
-export function agreedMac(
+function agreedMac(
   algorithm: AgreementAlgorithm,
   privateKey: KeyObject,
   publicKey: KeyObject,
