@@ -11,7 +11,7 @@ export interface Jwk {
   readonly alg?: string;
   readonly use?: 'sig';
   /** What the key is made of, by its type: `n` and `e`, or `crv`, `x` and `y`. */
-  readonly [member: string]: string;
+  readonly [member: string]: string | undefined;
 }
 
 /** A JSON Web Key Set. */

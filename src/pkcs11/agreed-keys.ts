@@ -13,12 +13,6 @@ interface AgreedKey {
   readonly derivedAtMs: number;
 }
 
-interface AgreedKeysOptions {
-  readonly maxKeys?: number;
-  readonly maxAgeMs?: number;
-  readonly now?: () => number;
-}
-
 /** Peers that one session serves in turn without a derivation for each of their calls. */
 const MAX_KEYS = 16;
 
@@ -31,17 +25,8 @@ const MAX_AGE_MS = 1_000;
  * while.
  */
 export class AgreedKeys {
-  readonly #maxKeys: number;
-  readonly #maxAgeMs: number;
-  readonly #now: () => number;
   /** By version and peer, in order of use, the latest last. */
   readonly #keys = new Map<string, AgreedKey>();
-
-  constructor({ maxKeys = MAX_KEYS, maxAgeMs = MAX_AGE_MS, now }: AgreedKeysOptions = {}) {
-    this.#maxKeys = maxKeys;
-    this.#maxAgeMs = maxAgeMs;
-    this.#now = now ?? (() => performance.now());
-  }
 
   /**
    * @param ref the version that `own` stands for
@@ -82,7 +67,7 @@ export class AgreedKeys {
 
   #known(session: Session, name: string): AgreedKey | undefined {
     const known = this.#keys.get(name);
-    if (!known || this.#now() - known.derivedAtMs < this.#maxAgeMs) return known;
+    if (!known || performance.now() - known.derivedAtMs < MAX_AGE_MS) return known;
     this.#drop(session, name);
     return undefined;
   }
@@ -93,12 +78,12 @@ export class AgreedKeys {
     return {
       key: deriveMacKey(session, own, peer),
       maySign: found.flag(pkcs11js.CKA_SIGN) ?? false,
-      derivedAtMs: this.#now(),
+      derivedAtMs: performance.now(),
     };
   }
 
   #evict(session: Session): void {
-    if (this.#keys.size <= this.#maxKeys) return;
+    if (this.#keys.size <= MAX_KEYS) return;
     const [oldest] = this.#keys.keys();
     if (oldest !== undefined) this.#drop(session, oldest);
   }

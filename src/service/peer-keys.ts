@@ -112,8 +112,7 @@ export function assertPeer(algorithm: Algorithm, peer: Peer | undefined): void {
   if (!peer) {
     throw fieldInvalid(
       'peer_public_key',
-      `${algorithm} makes MACs with a peer: give peer_public_key or peer_key, which Sign and Verify ` +
-        'have and batches have not',
+      `${algorithm} makes MACs with a peer: give peer_public_key or peer_key, which Sign and Verify alone have`,
     );
   }
   const { curve } = ALGORITHMS[algorithm];
