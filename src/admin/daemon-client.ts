@@ -7,6 +7,7 @@ import { v1 } from '../rpc/proto.ts';
 import { DaemonConnection } from './daemon-connection.ts';
 import type { DaemonOptions } from './daemon-options.ts';
 import { type KeyDocument, keyDocument } from './key-documents.ts';
+import type { Peer } from './peer-input.ts';
 import { jsonObject, type PublicKeyDocument, publicKeyDocument } from './public-key-documents.ts';
 import { type ServedTokenDocument, servedTokenDocument } from './served-token-documents.ts';
 import {
@@ -149,12 +150,12 @@ export class DaemonClient {
     return servedTokenDocument(token);
   }
 
-  async sign(item: KeyReference & { readonly data: Buffer }): Promise<SignatureDocument> {
+  async sign(item: KeyReference & Peer & { readonly data: Buffer }): Promise<SignatureDocument> {
     return signatureDocument(item.key, await this.#connection.call(SIGNING.Sign, present(item)));
   }
 
   async verify(
-    item: KeyReference & { readonly data: Buffer; readonly signature: Buffer },
+    item: KeyReference & Peer & { readonly data: Buffer; readonly signature: Buffer },
   ): Promise<VerificationDocument> {
     return verificationDocument(
       item.key,

@@ -69,6 +69,11 @@ export function decodeBase64(text: string): Buffer | undefined {
   return bytes.toString('base64') === text ? bytes : undefined;
 }
 
+/** @throws {CommandFailure} USAGE, DATA_TOO_LARGE */
+export function readFileBytes(file: string, maxBytes: number): Promise<Buffer> {
+  return readAll(file, maxBytes);
+}
+
 /** @param file undefined: stdin @throws {CommandFailure} USAGE, DATA_TOO_LARGE */
 async function readAll(file: string | undefined, maxBytes: number): Promise<Buffer> {
   const input = piecesOf(file);

@@ -54,6 +54,16 @@ function addVerify(program: Command, invocation: Invocation): void {
 
 function addInputOptions(command: Command, versionDescription: string): Command {
   command
+    .option(
+      '--peer-public-key-file <file>',
+      "of an agreement key: the peer's public key, in PEM or DER",
+    )
+    .addOption(
+      new Option(
+        '--peer-key <name>',
+        'of an agreement key: the key pair whose public key is that of the peer',
+      ).conflicts('peerPublicKeyFile'),
+    )
     .requiredOption('--key <name>', "the key's name")
     .option('--key-version <n>', versionDescription, versionNumber)
     .option(

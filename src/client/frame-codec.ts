@@ -14,6 +14,8 @@ export interface ItemForm {
   /** Whether `data` is a digest. */
   readonly isDigest: boolean;
   readonly format: 'DER' | 'RAW' | undefined;
+  readonly peerPublicKey?: Uint8Array | undefined;
+  readonly peerKey?: string | undefined;
 }
 
 /** What a PipelineRequest says. */

@@ -23,6 +23,8 @@ export async function submitLargeItem(
     ...(form?.isDigest ? { digest: data } : { data }),
     ...(version !== undefined && { version }),
     ...(form?.format && { signatureFormat: form.format }),
+    ...(form?.peerPublicKey && { peerPublicKey: form.peerPublicKey }),
+    ...(form?.peerKey !== undefined && { peerKey: form.peerKey }),
   };
   if (operation === 'sign') {
     const answer = await calls.call(Sign, request, limits);

@@ -7,10 +7,11 @@ export interface Jwk {
   readonly kty: string;
   /** The version's id. */
   readonly kid: string;
-  readonly alg: string;
-  readonly use: 'sig';
+  /** Absent of agreement keys, as is `use`. */
+  readonly alg?: string;
+  readonly use?: 'sig';
   /** What the key is made of, by its type: `n` and `e`, or `crv`, `x` and `y`. */
-  readonly [member: string]: string;
+  readonly [member: string]: string | undefined;
 }
 
 /** A JSON Web Key Set. */

@@ -14,6 +14,13 @@ export interface SigningOptions extends CallOptions {
    * Not for other algorithms.
    */
   readonly format?: 'DER' | 'RAW' | undefined;
+  /**
+   * For agreement keys: the peer's public key, SubjectPublicKeyInfo in DER, with which the key of the MAC
+   * is agreed upon.
+   */
+  readonly peerPublicKey?: Uint8Array | undefined;
+  /** In place of it the name of a key pair of the daemon's whose public key it is. */
+  readonly peerKey?: string | undefined;
 }
 
 /** A message that is given by its digest, for key pairs of RSA and ECDSA. */
@@ -59,13 +66,13 @@ export class SigningKey {
   /**
    * @param data of any length that the daemon's `maxDataBytes` allows, no bytes being a message, too;
    *   or its digest
-   * @throws {TypeError} for data or a digest that is no Uint8Array
+   * @throws {TypeError} for data, a digest or a peer's key that is no Uint8Array
    * @throws {SigildError} as the rpc Sign says; DEADLINE_EXCEEDED, CLIENT_SATURATED, CANCELLED after
    *   the client was closed
    */
   sign(data: Uint8Array | Digest, options?: SigningOptions): Promise<Signature> {
     return this.#perform(this.#signTarget, options, () =>
-      itemOf(data, undefined, options?.format),
+      itemOf(data, undefined, options),
     ) as Promise<Signature>;
   }
 
@@ -74,7 +81,7 @@ export class SigningKey {
    * no error.
    *
    * @param data as of {@link sign}
-   * @throws {TypeError} for data, a digest or a signature that is no Uint8Array
+   * @throws {TypeError} for data, a digest, a peer's key or a signature that is no Uint8Array
    * @throws {SigildError} as the rpc Verify says, and as {@link sign}
    */
   verify(
@@ -83,7 +90,7 @@ export class SigningKey {
     options?: SigningOptions,
   ): Promise<Verification> {
     return this.#perform(this.#verifyTarget, options, () =>
-      itemOf(data, bytes('signature', signature), options?.format),
+      itemOf(data, bytes('signature', signature), options),
     ) as Promise<Verification>;
   }
 
@@ -159,12 +166,16 @@ function checkedVersion(version: number | undefined): number | undefined {
 function itemOf(
   message: Uint8Array | Digest,
   signature: Uint8Array | undefined,
-  format: SigningOptions['format'],
+  options: SigningOptions | undefined,
 ): Item {
   const isDigest = !(message instanceof Uint8Array) && message?.digest !== undefined;
   const data = isDigest ? bytes('digest', message.digest) : bytes('data', message as Uint8Array);
+  const { format, peerPublicKey, peerKey } = options ?? {};
   // The calls without a form, which are nearly all, travel together.
-  return isDigest || format ? { data, signature, form: { isDigest, format } } : { data, signature };
+  const isPlain = !isDigest && !format && peerPublicKey === undefined && peerKey === undefined;
+  if (isPlain) return { data, signature };
+  if (peerPublicKey !== undefined) bytes('peerPublicKey', peerPublicKey);
+  return { data, signature, form: { isDigest, format, peerPublicKey, peerKey } };
 }
 
 // A string would be signed in an encoding of somebody's choice, and an array or nothing at all as no

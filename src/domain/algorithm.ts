@@ -40,6 +40,18 @@ interface EddsaFacts {
   readonly signatureBytes: number;
 }
 
+/** What sigild knows of an algorithm that makes MACs with a key agreed upon with a peer. */
+export interface AgreementFacts {
+  readonly scheme: 'ECDH';
+  readonly curve: Exclude<Curve, 'Ed25519'>;
+  /** What the agreed secret is the key of. */
+  readonly mac: MacAlgorithm;
+  readonly hash: Hash;
+  /** Length of the agreed secret in bytes: that of a coordinate. */
+  readonly secretBytes: number;
+  readonly macBytes: number;
+}
+
 /** The algorithms that make MACs, by their names in the API. */
 export const MAC_ALGORITHMS = {
   HMAC_SHA1: { macBytes: 20, keyBytes: 20 },
@@ -80,18 +92,38 @@ export const PAIR_ALGORITHMS = {
   EC_SIGN_ED25519: { scheme: 'EDDSA', curve: 'Ed25519', hash: undefined, signatureBytes: 64 },
 } as const satisfies Record<string, PairFacts>;
 
+/** The algorithms of key agreement, by their names in the API. */
+export const AGREEMENT_ALGORITHMS = {
+  EC_AGREE_P256_HMAC_SHA256: agreement('P-256', 'HMAC_SHA256', 'sha256', 32),
+  EC_AGREE_P384_HMAC_SHA384: agreement('P-384', 'HMAC_SHA384', 'sha384', 48),
+  EC_AGREE_P521_HMAC_SHA512: agreement('P-521', 'HMAC_SHA512', 'sha512', 66),
+} as const satisfies Record<string, AgreementFacts>;
+
+/** The algorithms whose keys have a private and a public half. */
+export const TWO_HALF_ALGORITHMS = { ...PAIR_ALGORITHMS, ...AGREEMENT_ALGORITHMS } as const;
+
 /** Every algorithm. */
-export const ALGORITHMS = { ...MAC_ALGORITHMS, ...PAIR_ALGORITHMS } as const;
+export const ALGORITHMS = { ...MAC_ALGORITHMS, ...TWO_HALF_ALGORITHMS } as const;
 
 export type MacAlgorithm = keyof typeof MAC_ALGORITHMS;
+/** Of a key pair that signs. */
 export type PairAlgorithm = keyof typeof PAIR_ALGORITHMS;
-export type Algorithm = MacAlgorithm | PairAlgorithm;
+export type AgreementAlgorithm = keyof typeof AGREEMENT_ALGORITHMS;
+export type TwoHalfAlgorithm = PairAlgorithm | AgreementAlgorithm;
+export type Algorithm = MacAlgorithm | TwoHalfAlgorithm;
 
 export const MAC_ALGORITHM_NAMES = Object.keys(MAC_ALGORITHMS) as readonly MacAlgorithm[];
 export const PAIR_ALGORITHM_NAMES = Object.keys(PAIR_ALGORITHMS) as readonly PairAlgorithm[];
+export const AGREEMENT_ALGORITHM_NAMES = Object.keys(
+  AGREEMENT_ALGORITHMS,
+) as readonly AgreementAlgorithm[];
+export const TWO_HALF_ALGORITHM_NAMES: readonly TwoHalfAlgorithm[] = [
+  ...PAIR_ALGORITHM_NAMES,
+  ...AGREEMENT_ALGORITHM_NAMES,
+];
 export const ALGORITHM_NAMES: readonly Algorithm[] = [
   ...MAC_ALGORITHM_NAMES,
-  ...PAIR_ALGORITHM_NAMES,
+  ...TWO_HALF_ALGORITHM_NAMES,
 ];
 
 export const DIGEST_BYTES = { sha256: 32, sha384: 48, sha512: 64 } as const satisfies Record<
@@ -107,6 +139,15 @@ export function isPairAlgorithm(algorithm: Algorithm): algorithm is PairAlgorith
   return Object.hasOwn(PAIR_ALGORITHMS, algorithm);
 }
 
+export function isAgreementAlgorithm(algorithm: Algorithm): algorithm is AgreementAlgorithm {
+  return Object.hasOwn(AGREEMENT_ALGORITHMS, algorithm);
+}
+
+/** Whether its keys have a private and a public half. */
+export function hasTwoHalves(algorithm: Algorithm): algorithm is TwoHalfAlgorithm {
+  return Object.hasOwn(TWO_HALF_ALGORITHMS, algorithm);
+}
+
 /** Length in bytes of what the token makes: the MAC, or the signature with r and s side by side. */
 export function signatureBytes(algorithm: Algorithm): number {
   return SIGNATURE_BYTES[algorithm];
@@ -118,7 +159,7 @@ export function hashOf(algorithm: Algorithm): Hash | undefined {
 }
 
 const SIGNATURE_BYTES = Object.fromEntries(
-  Object.entries<MacFacts | PairFacts>(ALGORITHMS).map(([name, facts]) => [
+  Object.entries<MacFacts | PairFacts | AgreementFacts>(ALGORITHMS).map(([name, facts]) => [
     name,
     'macBytes' in facts ? facts.macBytes : facts.signatureBytes,
   ]),
@@ -126,4 +167,13 @@ const SIGNATURE_BYTES = Object.fromEntries(
 
 function rsa(scheme: RsaFacts['scheme'], modulusBits: number, hash: Hash): RsaFacts {
   return { scheme, modulusBits, hash, signatureBytes: modulusBits / 8 };
+}
+
+function agreement(
+  curve: AgreementFacts['curve'],
+  mac: MacAlgorithm,
+  hash: Hash,
+  secretBytes: number,
+): AgreementFacts {
+  return { scheme: 'ECDH', curve, mac, hash, secretBytes, macBytes: MAC_ALGORITHMS[mac].macBytes };
 }

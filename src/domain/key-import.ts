@@ -1,5 +1,6 @@
 import {
   type Algorithm,
+  isAgreementAlgorithm,
   isPairAlgorithm,
   type MacAlgorithm,
   PAIR_ALGORITHMS,
@@ -86,8 +87,9 @@ const SECRETS: Readonly<Record<MacAlgorithm, SecretFacts>> = {
 /** Private keys as PKCS #8 in DER: one of RSA with 4096 bits has some 2,400 bytes. */
 const PRIVATE_KEYS: SecretFacts = { hash: undefined, minBytes: 1, maxBytes: 3_072 };
 
-/** @returns undefined for an algorithm whose keys cannot be imported, which Ed25519 is */
+/** @returns undefined for an algorithm whose keys cannot be imported: Ed25519 and those of agreement */
 export function secretsOf(algorithm: Algorithm): SecretFacts | undefined {
+  if (isAgreementAlgorithm(algorithm)) return undefined;
   if (!isPairAlgorithm(algorithm)) return SECRETS[algorithm];
   return PAIR_ALGORITHMS[algorithm].scheme === 'EDDSA' ? undefined : PRIVATE_KEYS;
 }

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import type { PairAlgorithm } from '../domain/algorithm.ts';
+import { PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
 import type { WrappedKey } from '../domain/key-import.ts';
 import type { NewKey } from '../service/ports.ts';
 import { type Handle, nativeTemplate, type Template } from './attributes.ts';
@@ -66,8 +66,18 @@ export function pairImportOf(
   };
 }
 
+/** Of keys of a named curve with an uncompressed point, in DER. */
+const EC_SPKI_BYTES = { 'P-256': 91, 'P-384': 120, 'P-521': 158 } as const;
+
+/** Node 20.20 aborts the process where a key at the point at infinity is exported as a JWK. */
+function hasWholePoint(algorithm: PairAlgorithm, spki: Uint8Array): boolean {
+  const facts = PAIR_ALGORITHMS[algorithm];
+  return facts.scheme !== 'ECDSA' || spki.byteLength === EC_SPKI_BYTES[facts.curve];
+}
+
 function parsePublicKey(algorithm: PairAlgorithm, spki: Uint8Array): KeyObject {
   const wrong = `public_key_der: it is no public key for ${algorithm}`;
+  if (!hasWholePoint(algorithm, spki)) throw invalid(wrong);
   let key: KeyObject;
   try {
     key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });

@@ -21,7 +21,9 @@ import type {
   TokenStream,
 } from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
+import { AgreedMacs } from './agreed-macs.ts';
 import { KeyChanges } from './key-changes.ts';
+import type { SignedBytes } from './loaded-keys.ts';
 import { MacStreams } from './mac-streams.ts';
 import type { TokenSession } from './token-session.ts';
 
@@ -127,8 +129,29 @@ export class InProcessToken implements Token {
     digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
     signal.throwIfAborted();
-    const signed = batch.map(({ data, mac }) => ({ data: bufferOf(data), mac: bufferOf(mac) }));
-    const { result } = this.#session.verify(versions, signed, digests);
+    const { result } = this.#session.verify(versions, batch.map(signedBytes), digests);
+    return result.map((index) => versions[index]);
+  }
+
+  async signAgreed(
+    version: KeyVersion,
+    peer: Uint8Array,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    signal.throwIfAborted();
+    return new AgreedMacs(this.#session).sign(version, bufferOf(peer), batch.map(bufferOf)).result;
+  }
+
+  async verifyAgreed(
+    versions: readonly KeyVersion[],
+    peer: Uint8Array,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    signal.throwIfAborted();
+    const macs = new AgreedMacs(this.#session);
+    const { result } = macs.verify(versions, bufferOf(peer), batch.map(signedBytes));
     return result.map((index) => versions[index]);
   }
 
@@ -205,4 +228,8 @@ export class InProcessToken implements Token {
 
 function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
+}
+
+function signedBytes({ data, mac }: SignedData): SignedBytes {
+  return { data: bufferOf(data), mac: bufferOf(mac) };
 }

@@ -1,4 +1,4 @@
-import { type Algorithm, isPairAlgorithm } from '../domain/algorithm.ts';
+import { type Algorithm, isAgreementAlgorithm, isPairAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { VersionRef } from '../domain/key.ts';
 import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
@@ -96,7 +96,9 @@ export class KeyChanges {
 }
 
 function sourceOf(importKeys: ImportKeys, key: NewKey, wrapped: WrappedKey): KeySource {
-  return isPairAlgorithm(key.algorithm)
-    ? pairImportOf(importKeys, { ...key, algorithm: key.algorithm }, wrapped)
-    : importOf(importKeys, { ...key, algorithm: key.algorithm }, wrapped);
+  const { algorithm } = key;
+  if (isAgreementAlgorithm(algorithm)) throw new Error('such keys cannot be imported');
+  return isPairAlgorithm(algorithm)
+    ? pairImportOf(importKeys, { ...key, algorithm }, wrapped)
+    : importOf(importKeys, { ...key, algorithm }, wrapped);
 }

@@ -1,8 +1,9 @@
 import { type VersionRef, versionName } from '../domain/key.ts';
+import type { AgreementKey } from './key-agreement.ts';
 import type { MacKey } from './mac.ts';
 import type { KeyPair } from './pair-signature.ts';
 
-export type DirectoryEntry = MacEntry | PairEntry;
+export type DirectoryEntry = MacEntry | PairEntry | AgreementEntry;
 
 export interface MacEntry extends MacKey {
   readonly kind: 'mac';
@@ -17,6 +18,10 @@ export interface PairEntry extends KeyPair {
   /** Whether it might verify when that was read last, and when that was. */
   mayVerify: boolean;
   checkedAtMs: number;
+}
+
+export interface AgreementEntry extends AgreementKey {
+  readonly kind: 'agreement';
 }
 
 /**

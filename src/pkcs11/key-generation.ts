@@ -1,4 +1,4 @@
-import { isPairAlgorithm, type MacAlgorithm, type PairAlgorithm } from '../domain/algorithm.ts';
+import { hasTwoHalves, type MacAlgorithm, type TwoHalfAlgorithm } from '../domain/algorithm.ts';
 import type { NewKey } from '../service/ports.ts';
 import { nativeTemplate } from './attributes.ts';
 import { ck } from './ck-rv.ts';
@@ -10,7 +10,7 @@ import { pairTemplates } from './pair-template.ts';
 
 /** A key that the token generates. */
 export function generationOf({ name, algorithm, id }: NewKey): KeySource {
-  return isPairAlgorithm(algorithm)
+  return hasTwoHalves(algorithm)
     ? pairGeneration(algorithm, name, Buffer.from(id))
     : secretGeneration(algorithm, name, Buffer.from(id));
 }
@@ -26,7 +26,7 @@ function secretGeneration(algorithm: MacAlgorithm, label: string, id: Buffer): K
   };
 }
 
-function pairGeneration(algorithm: PairAlgorithm, label: string, id: Buffer): KeySource {
+function pairGeneration(algorithm: TwoHalfAlgorithm, label: string, id: Buffer): KeySource {
   const templates = pairTemplates({ label, id, algorithm });
   const mechanism = { mechanism: PAIR_MECHANISMS[algorithm].generation.type };
   return {

@@ -2,7 +2,7 @@ import type { KeyObject as CryptoKey } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
 import {
   type Algorithm,
-  isPairAlgorithm,
+  hasTwoHalves,
   MAC_ALGORITHMS,
   type MacAlgorithm,
 } from '../domain/algorithm.ts';
@@ -214,7 +214,7 @@ export class KeyObjects {
     const [mechanism, ...others] = attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [];
     if (mechanism !== undefined) return others.length === 0 ? algorithmsOf(mechanism) : [];
     const adopted = this.adoptedAlgorithm(name);
-    return adopted === undefined || isPairAlgorithm(adopted) ? [] : [adopted];
+    return adopted === undefined || hasTwoHalves(adopted) ? [] : [adopted];
   }
 
   /** Only of AES keys the length counts, and not every type of key has the attribute. */
@@ -226,7 +226,7 @@ export class KeyObjects {
     if (valueBytes) return { keyType, valueBytes };
     // SoftHSM 2.6 gives 0 for a key that was unwrapped: there an adopt rule says what it is for.
     const adopted = this.adoptedAlgorithm(name);
-    const known = adopted !== undefined && !isPairAlgorithm(adopted);
+    const known = adopted !== undefined && !hasTwoHalves(adopted);
     return { keyType, valueBytes: known ? MAC_ALGORITHMS[adopted].keyBytes : undefined };
   }
 }

@@ -1,8 +1,13 @@
 import { type KeyObject as CryptoKey, createPublicKey } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import { type Algorithm, isPairAlgorithm, type PairAlgorithm } from '../domain/algorithm.ts';
+import {
+  type Algorithm,
+  hasTwoHalves,
+  isAgreementAlgorithm,
+  type TwoHalfAlgorithm,
+} from '../domain/algorithm.ts';
 import { isKeyName, type TokenAttributes } from '../domain/key.ts';
-import { stateOf } from '../domain/key-state.ts';
+import { stateOf, type UsageState } from '../domain/key-state.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
 import { AttributeReader, type Attributes, type Handle } from './attributes.ts';
 import type { KeyObject } from './key-objects.ts';
@@ -19,6 +24,8 @@ export interface KeyHalf {
   readonly isPrivate: boolean;
   /** Whether the private half may sign, the public one verify. */
   readonly isUsable: boolean;
+  /** Of the private half: whether it may agree upon keys. */
+  readonly derives: boolean;
   /** Of the private half: what the token lets it be used with. */
   readonly mechanisms: readonly number[];
   readonly attributes: TokenAttributes;
@@ -32,6 +39,7 @@ const PRIVATE_TYPES = [
   ...NAME_TYPES,
   pkcs11js.CKA_ALLOWED_MECHANISMS,
   pkcs11js.CKA_SIGN,
+  pkcs11js.CKA_DERIVE,
   ...TOKEN_ATTRIBUTE_TYPES,
 ];
 
@@ -61,6 +69,7 @@ export class KeyHalves {
     return {
       ...{ handle, key, ckaId, isPrivate },
       isUsable: attributes.flag(isPrivate ? pkcs11js.CKA_SIGN : pkcs11js.CKA_VERIFY) ?? false,
+      derives: attributes.flag(pkcs11js.CKA_DERIVE) ?? false,
       mechanisms: attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [],
       attributes: tokenAttributes(attributes),
       spki: publicKey && spkiOf(publicKey),
@@ -129,15 +138,16 @@ function byName(halves: readonly KeyHalf[]): ReadonlyMap<string, readonly KeyHal
 }
 
 function objectOf(
-  { handle, key, ckaId, isUsable, mechanisms, attributes }: KeyHalf,
+  half: KeyHalf,
   { handle: publicHandle, spki, isUsable: mayVerify }: KeyHalf,
   adopted: Algorithm | undefined,
 ): KeyObject | undefined {
   if (!spki) return undefined;
+  const { handle, key, ckaId, mechanisms, attributes } = half;
   const publicKey = createPublicKey({ key: spki, format: 'der', type: 'spki' });
   const algorithm = claims(mechanisms, adopted).find((claimed) => suitsPair(claimed, publicKey));
   if (algorithm === undefined) return undefined;
-  const state = stateOf({ sign: isUsable, verify: mayVerify });
+  const state = pairState(algorithm, half, mayVerify);
   return {
     handle,
     version: { key, algorithm, state, ...identity(key, ckaId), attributes },
@@ -145,11 +155,21 @@ function objectOf(
   };
 }
 
+/** Of an agreement key the private half alone tells it: see key-usage.ts. */
+function pairState(
+  algorithm: TwoHalfAlgorithm,
+  { isUsable, derives }: KeyHalf,
+  mayVerify: boolean,
+): UsageState {
+  if (!isAgreementAlgorithm(algorithm)) return stateOf({ sign: isUsable, verify: mayVerify });
+  return stateOf({ sign: isUsable && derives, verify: derives });
+}
+
 /** What the mechanisms are for that the token allows the private key, else what an adopt rule says. */
 function claims(
   allowed: readonly number[],
   adopted: Algorithm | undefined,
-): readonly PairAlgorithm[] {
+): readonly TwoHalfAlgorithm[] {
   if (allowed.length > 0) return pairAlgorithmsOf(allowed);
-  return adopted !== undefined && isPairAlgorithm(adopted) ? [adopted] : [];
+  return adopted !== undefined && hasTwoHalves(adopted) ? [adopted] : [];
 }

@@ -1,4 +1,5 @@
 import pkcs11js from 'pkcs11js';
+import { isAgreementAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { VersionRef } from '../domain/key.ts';
 import type { KeyUsage } from '../domain/key-state.ts';
@@ -46,12 +47,21 @@ interface Part {
   readonly flags: readonly { readonly type: number; readonly value: boolean }[];
 }
 
-function partsOf({ handle, publicHalf }: KeyObject, { sign, verify }: KeyUsage): readonly Part[] {
+/**
+ * Of an agreement key, which derives a key to sign as well as to verify, CKA_DERIVE tells whether it may
+ * do either, and CKA_SIGN whether it may sign.
+ */
+function partsOf(
+  { handle, publicHalf, version }: KeyObject,
+  { sign, verify }: KeyUsage,
+): readonly Part[] {
   const signing = { type: pkcs11js.CKA_SIGN, value: sign };
   const verifying = { type: pkcs11js.CKA_VERIFY, value: verify };
   if (!publicHalf) return [{ handle, flags: [signing, verifying] }];
+  const isAgreement = isAgreementAlgorithm(version.algorithm);
+  const deriving = { type: pkcs11js.CKA_DERIVE, value: verify };
   return [
-    { handle, flags: [signing] },
+    { handle, flags: isAgreement ? [signing, deriving] : [signing] },
     { handle: publicHalf.handle, flags: [verifying] },
   ];
 }

@@ -2,7 +2,13 @@ import { timingSafeEqual } from 'node:crypto';
 import { SigildError } from '../domain/errors.ts';
 import type { Fingerprint } from '../domain/fingerprint.ts';
 import { type VersionRef, versionName } from '../domain/key.ts';
-import { type DirectoryEntry, KeyDirectory, type MacEntry } from './key-directory.ts';
+import { AgreedKeys } from './agreed-keys.ts';
+import {
+  type AgreementEntry,
+  type DirectoryEntry,
+  KeyDirectory,
+  type MacEntry,
+} from './key-directory.ts';
 import type { KeyLocations } from './key-locations.ts';
 import type { KeyObject, KeyObjects } from './key-objects.ts';
 import { type MacKey, signMac, verifyMac } from './mac.ts';
@@ -35,6 +41,7 @@ export class LoadedKeys {
   readonly #assertTokenWorks: () => void;
   readonly #directory = new KeyDirectory();
   readonly #warmKeys: WarmKeys | undefined;
+  readonly #agreedKeys = new AgreedKeys();
 
   constructor({ objects, locations, warmKeys, assertTokenWorks }: LoadedKeysOptions) {
     this.#objects = objects;
@@ -59,7 +66,7 @@ export class LoadedKeys {
 
   /** The SubjectPublicKeyInfo of a key pair. */
   publicKey(entry: DirectoryEntry): Buffer {
-    if (entry.kind === 'pair') return spkiOf(entry.publicKey);
+    if (entry.kind !== 'mac') return spkiOf(entry.publicKey);
     throw new Error('a secret key has no public key');
   }
 
@@ -81,8 +88,32 @@ export class LoadedKeys {
         signDigest(session, entry, digests ? message : digestOf(entry, message)),
       );
     }
-    const key = this.#signingKey(session, ref, entry, batch.length);
+    const key = this.#signingKey(session, ref, macEntry(entry), batch.length);
     return batch.map((data) => signMac(session, key, data));
+  }
+
+  /** Makes the MAC of each message with the key agreed upon with a peer. @throws as AgreedKeys.pick */
+  signAgreed(
+    session: Session,
+    ref: VersionRef,
+    entry: DirectoryEntry,
+    peer: Buffer,
+    batch: readonly Buffer[],
+  ): Buffer[] {
+    const key = this.#agreedKeys.pick(session, ref, agreementEntry(entry), peer, 'sign');
+    return batch.map((data) => signMac(session, key, data));
+  }
+
+  /** Whether it is the MAC by the key agreed upon with a peer. @throws as AgreedKeys.pick */
+  matchesAgreed(
+    session: Session,
+    ref: VersionRef,
+    entry: DirectoryEntry,
+    peer: Buffer,
+    { data, mac }: SignedBytes,
+  ): boolean {
+    const key = this.#agreedKeys.pick(session, ref, agreementEntry(entry), peer, 'verify');
+    return mac.byteLength === key.macBytes && timingSafeEqual(signMac(session, key, data), mac);
   }
 
   /**
@@ -100,9 +131,10 @@ export class LoadedKeys {
   ): boolean {
     if (entry.kind === 'pair') return verifyWithPair(session, entry, signed, digests);
     const { data, mac } = signed;
-    if (mac.byteLength !== entry.macBytes) return false;
-    if (!entry.maySign) return verifyMac(session, entry, data, mac);
-    const key = this.#signingKey(session, ref, entry, 1);
+    const own = macEntry(entry);
+    if (mac.byteLength !== own.macBytes) return false;
+    if (!own.maySign) return verifyMac(session, own, data, mac);
+    const key = this.#signingKey(session, ref, own, 1);
     return timingSafeEqual(signMac(session, key, data), mac);
   }
 
@@ -110,12 +142,15 @@ export class LoadedKeys {
   forget(session: Session | undefined, ref: VersionRef): void {
     this.#directory.forget(ref);
     this.#locations.forget(ref);
-    if (session) this.#warmKeys?.drop(session, ref);
+    if (!session) return;
+    this.#warmKeys?.drop(session, ref);
+    this.#agreedKeys.drop(session, ref);
   }
 
-  /** To be called when the session has been closed: the copies went with it. */
+  /** To be called when the session has been closed: copies and agreed keys went with it. */
   forgetCopies(): void {
     this.#warmKeys?.forgetAll();
+    this.#agreedKeys.forgetAll();
   }
 
   /** The key to sign with: its copy where those are in use. @param macs how many are to be made */
@@ -147,4 +182,14 @@ export class LoadedKeys {
     this.#assertTokenWorks();
     throw new SigildError('KEY_NOT_FOUND', `key ${ref.key} is no longer on the token`);
   }
+}
+
+function macEntry(entry: MacEntry | AgreementEntry): MacEntry {
+  if (entry.kind === 'mac') return entry;
+  throw new Error(`${entry.algorithm} makes MACs with a peer alone`);
+}
+
+function agreementEntry(entry: DirectoryEntry): AgreementEntry {
+  if (entry.kind === 'agreement') return entry;
+  throw new Error('the key agrees upon no others');
 }

@@ -1,10 +1,14 @@
 import pkcs11js from 'pkcs11js';
 import {
+  AGREEMENT_ALGORITHMS,
+  type AgreementAlgorithm,
   type Algorithm,
-  isPairAlgorithm,
+  hasTwoHalves,
+  isAgreementAlgorithm,
   MAC_ALGORITHM_NAMES,
   MAC_ALGORITHMS,
   type MacAlgorithm,
+  type TwoHalfAlgorithm,
 } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Handle } from './attributes.ts';
@@ -79,14 +83,14 @@ export function suits(algorithm: MacAlgorithm, { keyType, valueBytes }: KeyShape
 
 /** A secret key as MACs are made with it. */
 export function macKeyOf(handle: Handle, algorithm: Algorithm): MacKey {
-  if (isPairAlgorithm(algorithm)) throw new Error(`${algorithm} makes no MACs`);
+  if (hasTwoHalves(algorithm)) throw new Error(`${algorithm} makes no MACs`);
   const { type } = MECHANISMS[algorithm];
   return { handle, mechanism: { mechanism: type }, macBytes: MAC_ALGORITHMS[algorithm].macBytes };
 }
 
-/** What makes an algorithm's MACs or signatures. */
+/** What makes an algorithm's MACs or signatures; of agreement, what derives the key that makes them. */
 export function signingMechanismOf(algorithm: Algorithm): NamedMechanism {
-  return isPairAlgorithm(algorithm) ? PAIR_MECHANISMS[algorithm].signing : MECHANISMS[algorithm];
+  return hasTwoHalves(algorithm) ? PAIR_MECHANISMS[algorithm].signing : MECHANISMS[algorithm];
 }
 
 /**
@@ -105,12 +109,26 @@ export function assertSupported(slot: Slot, algorithm: Algorithm): void {
  * @throws {CryptokiError}
  */
 export function missingMechanism(slot: Slot, algorithm: Algorithm): string | undefined {
+  if (isAgreementAlgorithm(algorithm)) return missingForAgreement(slot, algorithm);
   const signing = signingMechanismOf(algorithm);
   if (!can(slot, signing, pkcs11js.CKF_SIGN)) return signing.name;
-  if (!isPairAlgorithm(algorithm)) {
+  if (!hasTwoHalves(algorithm)) {
     const { generation } = MECHANISMS[algorithm];
     return can(slot, generation, pkcs11js.CKF_GENERATE) ? undefined : generation.name;
   }
+  return missingForPairs(slot, algorithm);
+}
+
+function missingForAgreement(slot: Slot, algorithm: AgreementAlgorithm): string | undefined {
+  const { signing: derivation } = PAIR_MECHANISMS[algorithm];
+  if (!can(slot, derivation, pkcs11js.CKF_DERIVE)) return derivation.name;
+  const mac = MECHANISMS[AGREEMENT_ALGORITHMS[algorithm].mac];
+  if (!can(slot, mac, pkcs11js.CKF_SIGN)) return mac.name;
+  return missingForPairs(slot, algorithm);
+}
+
+/** Of what makes the pairs. */
+function missingForPairs(slot: Slot, algorithm: TwoHalfAlgorithm): string | undefined {
   const { generation, keyBits } = PAIR_MECHANISMS[algorithm];
   if (!can(slot, generation, pkcs11js.CKF_GENERATE_KEY_PAIR)) return generation.name;
   const { maxKeySize = 0 } = infoOf(slot, generation) ?? {};

@@ -1,12 +1,15 @@
 import pkcs11js, { type Mechanism } from 'pkcs11js';
 import {
+  type AgreementFacts,
   type Curve,
   DIGEST_BYTES,
   type Hash,
-  PAIR_ALGORITHM_NAMES,
   PAIR_ALGORITHMS,
   type PairAlgorithm,
   type PairFacts,
+  TWO_HALF_ALGORITHM_NAMES,
+  TWO_HALF_ALGORITHMS,
+  type TwoHalfAlgorithm,
 } from '../domain/algorithm.ts';
 
 export interface NamedMechanism {
@@ -15,7 +18,7 @@ export interface NamedMechanism {
 }
 
 export interface PairMechanism {
-  /** Signs digests; with Ed25519 messages. */
+  /** Signs digests; with Ed25519 messages. Of agreement it derives the key that makes MACs. */
   readonly signing: NamedMechanism;
   /**
    * What CKA_ALLOWED_MECHANISMS of the private key holds. Of RSA the second mechanism, which sigild
@@ -64,14 +67,14 @@ export const EC_PARAMS: Readonly<Record<Curve, Buffer>> = {
   Ed25519: Buffer.from('06032b6570', 'hex'),
 };
 
-/** The mechanisms of each algorithm of key pairs. */
+/** The mechanisms of each algorithm whose keys have two halves. */
 export const PAIR_MECHANISMS = Object.fromEntries(
-  PAIR_ALGORITHM_NAMES.map((algorithm) => [algorithm, mechanismsOf(PAIR_ALGORITHMS[algorithm])]),
-) as Readonly<Record<PairAlgorithm, PairMechanism>>;
+  TWO_HALF_ALGORITHM_NAMES.map((name) => [name, mechanismsOf(TWO_HALF_ALGORITHMS[name])]),
+) as Readonly<Record<TwoHalfAlgorithm, PairMechanism>>;
 
 /** The algorithms of key pairs that stand on the token as those mechanisms, in any order. */
-export function pairAlgorithmsOf(allowed: readonly number[]): readonly PairAlgorithm[] {
-  return PAIR_ALGORITHM_NAMES.filter((algorithm) => {
+export function pairAlgorithmsOf(allowed: readonly number[]): readonly TwoHalfAlgorithm[] {
+  return TWO_HALF_ALGORITHM_NAMES.filter((algorithm) => {
     const own = PAIR_MECHANISMS[algorithm].allowed;
     return own.length === allowed.length && own.every((type) => allowed.includes(type));
   });
@@ -90,7 +93,7 @@ export function signingMechanism(algorithm: PairAlgorithm): Mechanism {
   return { mechanism: type, parameter };
 }
 
-function mechanismsOf(facts: PairFacts): PairMechanism {
+function mechanismsOf(facts: PairFacts | AgreementFacts): PairMechanism {
   switch (facts.scheme) {
     case 'RSA_PKCS1':
       return rsa(mechanism('CKM_RSA_PKCS'), PKCS1_WITH_HASH[facts.hash], facts.modulusBits);
@@ -100,6 +103,14 @@ function mechanismsOf(facts: PairFacts): PairMechanism {
       return {
         signing: mechanism('CKM_ECDSA'),
         allowed: [pkcs11js.CKM_ECDSA],
+        generation: CKM_EC_KEY_PAIR_GEN,
+        keyType: pkcs11js.CKK_EC,
+        keyBits: FIELD_BITS[facts.curve],
+      };
+    case 'ECDH':
+      return {
+        signing: mechanism('CKM_ECDH1_DERIVE'),
+        allowed: [pkcs11js.CKM_ECDH1_DERIVE],
         generation: CKM_EC_KEY_PAIR_GEN,
         keyType: pkcs11js.CKK_EC,
         keyBits: FIELD_BITS[facts.curve],

@@ -1,6 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import { PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
+import {
+  isAgreementAlgorithm,
+  TWO_HALF_ALGORITHMS,
+  type TwoHalfAlgorithm,
+} from '../domain/algorithm.ts';
 import { type Template, ulongArray } from './attributes.ts';
 import { EC_PARAMS, PAIR_MECHANISMS } from './pair-mechanisms.ts';
 import { publicAttributes } from './public-key.ts';
@@ -8,7 +12,7 @@ import { publicAttributes } from './public-key.ts';
 interface NewPair {
   readonly label: string;
   readonly id: Buffer;
-  readonly algorithm: PairAlgorithm;
+  readonly algorithm: TwoHalfAlgorithm;
 }
 
 export interface PairTemplates {
@@ -22,6 +26,9 @@ const PUBLIC_EXPONENT = Buffer.from([0x01, 0x00, 0x01]);
  * How a new key pair stands on the token. Every usage is set: tokens give one that is left out the
  * value true. The public half is private too, in the words of PKCS#11, so that nobody without the PIN
  * can put another one in its place.
+ *
+ * An agreement key derives, and CKA_SIGN of it only tells its state: it may be used with no mechanism
+ * that signs.
  */
 export function pairTemplates({ label, id, algorithm }: NewPair): PairTemplates {
   const { keyType, allowed } = PAIR_MECHANISMS[algorithm];
@@ -31,7 +38,6 @@ export function pairTemplates({ label, id, algorithm }: NewPair): PairTemplates 
     [pkcs11js.CKA_ID, id],
     [pkcs11js.CKA_TOKEN, true],
     [pkcs11js.CKA_PRIVATE, true],
-    [pkcs11js.CKA_DERIVE, false],
     [pkcs11js.CKA_ALLOWED_MECHANISMS, ulongArray(allowed)],
   ]);
   return {
@@ -42,6 +48,7 @@ export function pairTemplates({ label, id, algorithm }: NewPair): PairTemplates 
       [pkcs11js.CKA_EXTRACTABLE, false],
       [pkcs11js.CKA_SIGN, true],
       [pkcs11js.CKA_SIGN_RECOVER, false],
+      [pkcs11js.CKA_DERIVE, isAgreementAlgorithm(algorithm)],
       [pkcs11js.CKA_DECRYPT, false],
       [pkcs11js.CKA_UNWRAP, false],
     ]),
@@ -51,6 +58,7 @@ export function pairTemplates({ label, id, algorithm }: NewPair): PairTemplates 
       [pkcs11js.CKA_CLASS, pkcs11js.CKO_PUBLIC_KEY],
       [pkcs11js.CKA_VERIFY, true],
       [pkcs11js.CKA_VERIFY_RECOVER, false],
+      [pkcs11js.CKA_DERIVE, false],
       [pkcs11js.CKA_ENCRYPT, false],
       [pkcs11js.CKA_WRAP, false],
     ]),
@@ -74,8 +82,8 @@ const PARAMETERS: ReadonlySet<number> = new Set([
 ]);
 
 /** What the token makes the pair of. */
-function publicParameters(algorithm: PairAlgorithm): Template {
-  const facts = PAIR_ALGORITHMS[algorithm];
+function publicParameters(algorithm: TwoHalfAlgorithm): Template {
+  const facts = TWO_HALF_ALGORITHMS[algorithm];
   if ('curve' in facts) return new Map([[pkcs11js.CKA_EC_PARAMS, EC_PARAMS[facts.curve]]]);
   return new Map<number, number | Buffer>([
     [pkcs11js.CKA_MODULUS_BITS, facts.modulusBits],

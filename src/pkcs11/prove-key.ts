@@ -1,16 +1,27 @@
-import { createHash } from 'node:crypto';
-import { isPairAlgorithm } from '../domain/algorithm.ts';
+import {
+  type KeyObject as CryptoKey,
+  createHash,
+  createHmac,
+  diffieHellman,
+  generateKeyPairSync,
+} from 'node:crypto';
+import {
+  AGREEMENT_ALGORITHMS,
+  isAgreementAlgorithm,
+  isPairAlgorithm,
+} from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { FINGERPRINT_BYTES } from '../domain/fingerprint.ts';
 import type { KeyVersion } from '../domain/key.ts';
-import { maySign } from '../domain/key-state.ts';
+import { maySign, mayVerify } from '../domain/key-state.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
+import { type AgreementKey, agreementKey, signOnce } from './key-agreement.ts';
 import type { DirectoryEntry } from './key-directory.ts';
 import type { KeyObject, PublicHalf } from './key-objects.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { macKeyOf } from './mechanisms.ts';
 import { digestOf, type KeyPair, keyPair, signDigest, verifyHere } from './pair-signature.ts';
-import { spkiOf } from './public-key.ts';
+import { pointOf, spkiOf } from './public-key.ts';
 import type { Session } from './session.ts';
 
 /** A key that is ready for use, and which one it is. */
@@ -30,6 +41,9 @@ const FINGERPRINT_DATA = Buffer.from(FINGERPRINT_TEXT);
  */
 export function proveKey(session: Session, { handle, version, publicHalf }: KeyObject): ProvenKey {
   const { algorithm } = version;
+  if (publicHalf && isAgreementAlgorithm(algorithm)) {
+    return proveAgreement(session, version, agreementKey(algorithm, handle, publicHalf.key));
+  }
   return publicHalf && isPairAlgorithm(algorithm)
     ? provePair(session, version, publicHalf, keyPair(algorithm, handle, publicHalf))
     : proveSecret(session, version, macKeyOf(handle, algorithm));
@@ -50,23 +64,43 @@ function proveSecret(session: Session, { state }: KeyVersion, key: MacKey): Prov
 function provePair(
   session: Session,
   version: KeyVersion,
-  { mayVerify }: PublicHalf,
+  publicHalf: PublicHalf,
   pair: KeyPair,
 ): ProvenKey {
   if (maySign(version.state)) {
     const signature = signDigest(session, pair, digestOf(pair, FINGERPRINT_DATA));
     if (!verifyHere(pair, FINGERPRINT_DATA, signature)) throw unequal(version);
   }
-  const digest = createHash('sha256').update(spkiOf(pair.publicKey)).digest();
   return {
     entry: {
       ...pair,
       kind: 'pair',
-      mayVerify,
+      mayVerify: publicHalf.mayVerify,
       checkedAtMs: performance.now(),
     },
-    fingerprint: digest.subarray(0, FINGERPRINT_BYTES),
+    fingerprint: fingerprintOf(pair.publicKey),
   };
+}
+
+/**
+ * The private half must agree with a peer of this moment upon what the peer finds with the public one.
+ * As of pairs that sign, the fingerprint speaks for both then.
+ */
+function proveAgreement(session: Session, version: KeyVersion, own: AgreementKey): ProvenKey {
+  if (mayVerify(version.state)) {
+    const { curve, hash } = AGREEMENT_ALGORITHMS[own.algorithm];
+    const peer = generateKeyPairSync('ec', { namedCurve: curve });
+    const secret = diffieHellman({ privateKey: peer.privateKey, publicKey: own.publicKey });
+    const expected = createHmac(hash, secret).update(FINGERPRINT_DATA).digest();
+    const mac = signOnce(session, own, pointOf(peer.publicKey), FINGERPRINT_DATA);
+    if (!mac.equals(expected)) throw unequal(version);
+  }
+  return { entry: { ...own, kind: 'agreement' }, fingerprint: fingerprintOf(own.publicKey) };
+}
+
+function fingerprintOf(publicKey: CryptoKey): Buffer {
+  const digest = createHash('sha256').update(spkiOf(publicKey)).digest();
+  return digest.subarray(0, FINGERPRINT_BYTES);
 }
 
 function unequal({ key, id }: KeyVersion): SigildError {

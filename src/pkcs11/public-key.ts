@@ -1,6 +1,6 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import { type Curve, PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
+import { type Curve, TWO_HALF_ALGORITHMS, type TwoHalfAlgorithm } from '../domain/algorithm.ts';
 import type { Attributes, Template } from './attributes.ts';
 import { EC_PARAMS } from './pair-mechanisms.ts';
 
@@ -44,14 +44,15 @@ export function ecPublicKey(attributes: Attributes): KeyObject | undefined {
 }
 
 /** Whether a public key can be one of the algorithm's. */
-export function suitsPair(algorithm: PairAlgorithm, key: KeyObject): boolean {
-  const facts = PAIR_ALGORITHMS[algorithm];
+export function suitsPair(algorithm: TwoHalfAlgorithm, key: KeyObject): boolean {
+  const facts = TWO_HALF_ALGORITHMS[algorithm];
   const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
   switch (facts.scheme) {
     case 'RSA_PKCS1':
     case 'RSA_PSS':
       return key.asymmetricKeyType === 'rsa' && modulusLength === facts.modulusBits;
     case 'ECDSA':
+    case 'ECDH':
       return key.asymmetricKeyType === 'ec' && CURVES.get(namedCurve) === facts.curve;
     case 'EDDSA':
       return key.asymmetricKeyType === 'ed25519';
@@ -73,6 +74,13 @@ export function publicAttributes(key: KeyObject): Template {
   ]);
 }
 
+/** The uncompressed point of an EC key. */
+export function pointOf(key: KeyObject): Buffer {
+  const { x = '', y = '' } = key.export({ format: 'jwk' });
+  const coordinates = [x, y].map((coordinate) => Buffer.from(coordinate, 'base64url'));
+  return Buffer.concat([Buffer.from([UNCOMPRESSED]), ...coordinates]);
+}
+
 /** Its SubjectPublicKeyInfo. */
 export function spkiOf(key: KeyObject): Buffer {
   return key.export({ format: 'der', type: 'spki' });
@@ -80,7 +88,7 @@ export function spkiOf(key: KeyObject): Buffer {
 
 function weierstrassKey(crv: Exclude<Curve, 'Ed25519'>, value: Buffer): KeyObject | undefined {
   const bytes = COORDINATE_BYTES[crv];
-  const point = pointOf(value, 1 + 2 * bytes);
+  const point = unwrapped(value, 1 + 2 * bytes);
   if (point?.[0] !== UNCOMPRESSED) return undefined;
   const [x, y] = [point.subarray(1, 1 + bytes), point.subarray(1 + bytes)];
   // node:crypto refuses a point that is not on the curve.
@@ -88,12 +96,12 @@ function weierstrassKey(crv: Exclude<Curve, 'Ed25519'>, value: Buffer): KeyObjec
 }
 
 function edwardsKey(value: Buffer): KeyObject | undefined {
-  const x = pointOf(value, COORDINATE_BYTES.Ed25519);
+  const x = unwrapped(value, COORDINATE_BYTES.Ed25519);
   return x && keyOf({ kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url') });
 }
 
 /** CKA_EC_POINT is an OCTET STRING in DER; some tokens give what would be in it. */
-function pointOf(value: Buffer, bytes: number): Buffer | undefined {
+function unwrapped(value: Buffer, bytes: number): Buffer | undefined {
   const header = bytes < 0x80 ? [OCTET_STRING, bytes] : [OCTET_STRING, LONG_LENGTH, bytes];
   const isWrapped = value.subarray(0, header.length).equals(Buffer.from(header));
   const point = isWrapped && value.byteLength > bytes ? value.subarray(header.length) : value;

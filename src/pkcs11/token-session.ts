@@ -32,6 +32,13 @@ export interface TokenSessionOptions {
 /** What is done with a session and the keys that it sees. */
 type Operate<Result> = (session: Session, objects: KeyObjects) => Result;
 
+/** What is done with keys. @param load gives a key that is ready for use */
+type UseKeys<Result> = (
+  session: Session,
+  load: (ref: VersionRef) => DirectoryEntry,
+  keys: LoadedKeys,
+) => Result;
+
 /** How long a token that is short of memory gets before the one retry. */
 const MEMORY_PAUSE_MS = 20;
 
@@ -142,6 +149,31 @@ export class TokenSession {
     );
   }
 
+  /**
+   * Does something with keys that are loaded for it where they are not yet. It may be done twice.
+   *
+   * @param action for the error, as in "signing"
+   * @throws {SigildError}
+   */
+  withKeys<Result>(
+    action: string,
+    refs: readonly VersionRef[],
+    operate: UseKeys<Result>,
+  ): Proven<Result> {
+    const run = (session: Session): Proven<Result> => {
+      const fingerprints: Fingerprint[] = [];
+      const load = (ref: VersionRef) => this.#keys.load(session, ref, fingerprints);
+      try {
+        return { result: operate(session, load, this.#keys), fingerprints };
+      } catch (error) {
+        if (!(error instanceof CryptokiError)) throw error;
+        for (const ref of refs) this.#keys.forget(session, ref);
+        throw error;
+      }
+    };
+    return this.answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
+  }
+
   /** Makes a MAC with the canary key. @throws {TokenLost} when the token cannot */
   probe(): void {
     try {
@@ -177,25 +209,6 @@ export class TokenSession {
   #open(): Session {
     this.#session ??= openSession(this.#slot);
     return this.#session;
-  }
-
-  withKeys<Result>(
-    action: string,
-    refs: readonly VersionRef[],
-    operate: (session: Session, load: (ref: VersionRef) => DirectoryEntry) => Result,
-  ): Proven<Result> {
-    const run = (session: Session): Proven<Result> => {
-      const fingerprints: Fingerprint[] = [];
-      const load = (ref: VersionRef) => this.#keys.load(session, ref, fingerprints);
-      try {
-        return { result: operate(session, load), fingerprints };
-      } catch (error) {
-        if (!(error instanceof CryptokiError)) throw error;
-        for (const ref of refs) this.#keys.forget(session, ref);
-        throw error;
-      }
-    };
-    return this.answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */

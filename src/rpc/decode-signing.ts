@@ -3,9 +3,9 @@ import type { BatchSignRequest__Output } from '../generated/sigild/v1/BatchSignR
 import type { BatchVerifyRequest__Output } from '../generated/sigild/v1/BatchVerifyRequest.ts';
 import type { SignRequest__Output } from '../generated/sigild/v1/SignRequest.ts';
 import type { VerifyRequest__Output } from '../generated/sigild/v1/VerifyRequest.ts';
-import type { SignatureForm } from '../service/signature-form.ts';
 import type { SignBatch, VerifyBatch } from '../service/signing-service.ts';
 import { decodeKeyName, decodeVersion, missing, required } from './decode-fields.ts';
+import { decodeForm } from './decode-form.ts';
 
 const MAX_BATCH_ITEMS = 1_024;
 /** Of the data of one batch together. */
@@ -59,31 +59,10 @@ export function decodeBatchVerifyRequest(request: BatchVerifyRequest__Output): V
   };
 }
 
-interface Form {
-  readonly data?: Buffer;
-  readonly digest?: Buffer;
-  readonly signatureFormat?: unknown;
-}
-
-function decodeMessage({ data, digest }: Form): Buffer {
+function decodeMessage({ data, digest }: Pick<SignRequest__Output, 'data' | 'digest'>): Buffer {
   if (digest === undefined) return required('DATA_MISSING', 'data', data);
   if (data === undefined) return digest;
   throw fieldInvalid('digest', 'give data or its digest, not both');
-}
-
-/** A value that the proto does not know arrives as a number. */
-function decodeForm({ digest, signatureFormat }: Form): SignatureForm {
-  const digests = digest === undefined ? {} : { digests: true };
-  switch (signatureFormat) {
-    case undefined:
-    case 'SIGNATURE_FORMAT_UNSPECIFIED':
-      return digests;
-    case 'DER':
-    case 'RAW':
-      return { ...digests, format: signatureFormat };
-    default:
-      throw fieldInvalid('signature_format', 'must be DER or RAW, or absent');
-  }
 }
 
 function decodeBatch(data: readonly Buffer[]): readonly Buffer[] {

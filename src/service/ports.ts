@@ -204,6 +204,33 @@ export interface Token {
   ): Promise<readonly (KeyVersion | undefined)[]>;
 
   /**
+   * As {@link sign}, with the key that an agreement key agrees upon with a peer.
+   *
+   * @param peer an uncompressed point of the algorithm's curve, which the caller has checked
+   * @throws {SigildError} as {@link sign}, and FIELD_INVALID for the key's own public key
+   */
+  signAgreed(
+    version: KeyVersion,
+    peer: Uint8Array,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]>;
+
+  /**
+   * As {@link verify}, with the keys that agreement keys agree upon with a peer.
+   *
+   * @param versions of one curve
+   * @param peer as in {@link signAgreed}
+   * @throws {SigildError} as {@link signAgreed}
+   */
+  verifyAgreed(
+    versions: readonly KeyVersion[],
+    peer: Uint8Array,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]>;
+
+  /**
    * @param versions of key pairs
    * @returns the SubjectPublicKeyInfo of each, in order
    * @throws {SigildError} as {@link sign}

@@ -1,4 +1,4 @@
-import { isPairAlgorithm } from '../domain/algorithm.ts';
+import { hasTwoHalves, isPairAlgorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import { type Key, type KeyVersion, primaryOf, verifyingVersions } from '../domain/key.ts';
@@ -50,7 +50,7 @@ export class PublicKeyService {
     const key = await this.#catalog.find(name, signal, 0);
     if (!key) throw keyNotFound(name);
     const [chosen] = verifyingVersions(key, version ?? primaryOf(key)?.version);
-    if (chosen && isPairAlgorithm(chosen.algorithm)) return this.#read(chosen, signal);
+    if (chosen && hasTwoHalves(chosen.algorithm)) return this.#read(chosen, signal);
     throw new SigildError(
       'KEY_HAS_NO_PUBLIC_KEY',
       `key ${name} makes MACs (${chosen?.algorithm}): there is nothing to verify with but the key`,
@@ -91,6 +91,7 @@ export class PublicKeyService {
   }
 }
 
+/** Not those of agreement keys, which verify no signatures. */
 function publishable({ versions }: Key): readonly KeyVersion[] {
   return versions.filter(({ algorithm, state }) => isPairAlgorithm(algorithm) && mayVerify(state));
 }

@@ -1,5 +1,11 @@
 import { createPublicKey, type JsonWebKey } from 'node:crypto';
-import { isPairAlgorithm, PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
+import {
+  type Algorithm,
+  hasTwoHalves,
+  isPairAlgorithm,
+  PAIR_ALGORITHMS,
+  type PairAlgorithm,
+} from '../domain/algorithm.ts';
 import type { KeyVersion } from '../domain/key.ts';
 
 /** A version's public key in the forms that are in use. */
@@ -17,14 +23,18 @@ const HASH_NUMBERS = { sha256: '256', sha384: '384', sha512: '512' } as const;
 /** @param spki its SubjectPublicKeyInfo */
 export function publicKeyOf(version: KeyVersion, spki: Uint8Array): PublicKey {
   const { algorithm, id } = version;
-  if (!isPairAlgorithm(algorithm)) throw new Error(`${algorithm} has no public keys`);
+  if (!hasTwoHalves(algorithm)) throw new Error(`${algorithm} has no public keys`);
   const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
   return {
     version,
     der: spki,
     pem: key.export({ format: 'pem', type: 'spki' }).toString(),
-    jwk: { ...key.export({ format: 'jwk' }), kid: id, alg: jwsAlgorithm(algorithm), use: 'sig' },
+    jwk: { ...key.export({ format: 'jwk' }), kid: id, ...jwsUse(algorithm) },
   };
+}
+
+function jwsUse(algorithm: Algorithm): JsonWebKey {
+  return isPairAlgorithm(algorithm) ? { alg: jwsAlgorithm(algorithm), use: 'sig' } : {};
 }
 
 /** The algorithm's name in JWS. */

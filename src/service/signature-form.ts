@@ -3,11 +3,13 @@ import {
   type Algorithm,
   DIGEST_BYTES,
   hashOf,
+  isAgreementAlgorithm,
   signatureBytes,
 } from '../domain/algorithm.ts';
 import { derOfRaw, rawOfDer, type SignatureFormat } from '../domain/ecdsa-signature.ts';
 import { fieldInvalid, SigildError } from '../domain/errors.ts';
 import type { KeyVersion } from '../domain/key.ts';
+import { assertPeer, type Peer } from './peer-keys.ts';
 import type { SignedData } from './ports.ts';
 import { dataReserved, isReservedDigest } from './reserved-text.ts';
 
@@ -17,6 +19,8 @@ export interface SignatureForm {
   readonly digests?: boolean | undefined;
   /** Of ECDSA signatures alone; DER when absent. */
   readonly format?: SignatureFormat | undefined;
+  /** With whom the key is agreed upon, for algorithms of agreement alone. */
+  readonly peer?: Peer | undefined;
 }
 
 /** Versions whose signatures are read alike. */
@@ -32,9 +36,10 @@ export interface AlikeVersions {
  */
 export function assertForm(
   algorithm: Algorithm,
-  { digests, format }: SignatureForm,
+  { digests, format, peer }: SignatureForm,
   messages: readonly Uint8Array[],
 ): void {
+  assertPeer(algorithm, peer);
   if (format !== undefined && !isEcdsa(algorithm)) {
     throw fieldInvalid('signature_format', `${algorithm} has one form of signatures: leave it out`);
   }
@@ -48,7 +53,9 @@ export function ableVersions(
   form: SignatureForm,
   batch: readonly SignedData[],
 ): readonly KeyVersion[] {
-  if (!form.digests && form.format === undefined) return versions;
+  const isPlain = !form.digests && form.format === undefined && !form.peer;
+  if (isPlain && !versions.some(({ algorithm }) => isAgreementAlgorithm(algorithm)))
+    return versions;
   const messages = batch.map(({ data }) => data);
   return versions.filter(({ algorithm }) => hasForm(algorithm, form, messages));
 }

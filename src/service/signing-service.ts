@@ -7,6 +7,7 @@ import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { withFreshKey } from './fresh-key.ts';
 import type { KeyCatalog } from './key-catalog.ts';
+import { PeerKeys, type PeerName } from './peer-keys.ts';
 import type { SignedData, Token } from './ports.ts';
 import { dataReserved, isReserved } from './reserved-text.ts';
 import {
@@ -21,7 +22,7 @@ import {
 } from './signature-form.ts';
 
 export interface SigningServiceOptions {
-  readonly token: Pick<Token, 'sign' | 'verify'>;
+  readonly token: Pick<Token, 'sign' | 'verify' | 'signAgreed' | 'verifyAgreed' | 'publicKeys'>;
   readonly catalog: KeyCatalog;
   readonly policy: AccessPolicy;
   /** Algorithms that may sign; any may verify what was signed before. */
@@ -29,8 +30,14 @@ export interface SigningServiceOptions {
   readonly maxDataBytes: number;
 }
 
+/** What both requests have; the form's peer is found by its name. */
+export interface FormedRequest extends Omit<SignatureForm, 'peer'> {
+  /** For keys that agree upon others with a peer. */
+  readonly peerName?: PeerName | undefined;
+}
+
 /** Messages to sign with one key. */
-export interface SignBatch extends SignatureForm {
+export interface SignBatch extends FormedRequest {
   readonly key: string;
   /** undefined: the primary version. */
   readonly version: number | undefined;
@@ -39,7 +46,7 @@ export interface SignBatch extends SignatureForm {
 }
 
 /** Messages and their signatures, to be checked with one key. */
-export interface VerifyBatch extends SignatureForm {
+export interface VerifyBatch extends FormedRequest {
   readonly key: string;
   /** undefined: every version that may verify. */
   readonly version: number | undefined;
@@ -61,6 +68,7 @@ export class SigningService {
   readonly #policy: AccessPolicy;
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
   readonly #maxDataBytes: number;
+  readonly #peers: PeerKeys;
 
   constructor(options: SigningServiceOptions) {
     this.#token = options.token;
@@ -68,23 +76,26 @@ export class SigningService {
     this.#policy = options.policy;
     this.#enabledAlgorithms = options.enabledAlgorithms;
     this.#maxDataBytes = options.maxDataBytes;
+    this.#peers = new PeerKeys(options);
   }
 
   /**
    * @throws {SigildError} PERMISSION_DENIED, KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND,
    *   KEY_STATE_FORBIDS, KEY_AMBIGUOUS, DATA_TOO_LARGE, DATA_RESERVED, ALGORITHM_DISABLED,
-   *   FIELD_INVALID for a form that the key's algorithm does not have, and as {@link Token.sign}
+   *   FIELD_INVALID for a form that the key's algorithm does not have, and as {@link PeerKeys.find} and
+   *   {@link Token.sign}
    */
   async sign(context: RequestContext, request: SignBatch): Promise<Signatures> {
-    const { key: name, version, batch, digests } = request;
+    const { key: name, version, batch } = request;
     this.#policy.authorize(context.client, 'sign', name);
     for (const data of batch) this.#assertAllowed(data);
+    const form = request.peerName ? await this.#withPeer(context, request) : request;
     const choose = (key: Key) => signingVersion(key, version);
     return await withFreshKey(this.#catalog, name, context.signal, choose, async (signer) => {
       assertEnabled(signer.algorithm, this.#enabledAlgorithms);
-      assertForm(signer.algorithm, request, batch);
-      const made = await this.#token.sign(signer, batch, context.signal, digests);
-      return { signatures: written(signer.algorithm, request, made), version: signer };
+      assertForm(signer.algorithm, form, batch);
+      const made = await this.#signWith(signer, form, batch, context.signal);
+      return { signatures: written(signer.algorithm, form, made), version: signer };
     });
   }
 
@@ -100,36 +111,38 @@ export class SigningService {
     const { key: name, version, batch } = request;
     this.#policy.authorize(context.client, 'verify', name);
     for (const { data } of batch) this.#assertAllowed(data);
+    const form = request.peerName ? await this.#withPeer(context, request) : request;
     const choose = (key: Key) => verifyingVersions(key, version);
     let tried: readonly KeyVersion[] = [];
     const verified = await withFreshKey(this.#catalog, name, context.signal, choose, (versions) => {
       tried = versions;
-      const able = demandAble(versions, request, batch);
-      return this.#verifyPossible(able, request, batch, context.signal);
+      const able = demandAble(versions, form, batch);
+      return this.#verifyPossible(able, form, batch, context.signal);
     });
     if (version !== undefined) return verified;
     const missed = batch.filter(
-      (signed, index) => !verified[index] && isPossible(tried, request, signed),
+      (signed, index) => !verified[index] && isPossible(tried, form, signed),
     );
     if (missed.length === 0) return verified;
-    const found = await this.#verifyWithNewer(request, tried, missed, context.signal);
+    const found = await this.#verifyWithNewer(name, form, tried, missed, context.signal);
     return batch.map((signed, index) => verified[index] ?? found.get(signed));
   }
 
   /** Another daemon may have made a version since the key was read: asks those that were not known. */
   async #verifyWithNewer(
-    request: VerifyBatch,
+    name: string,
+    form: SignatureForm,
     known: readonly KeyVersion[],
     missed: readonly SignedData[],
     signal: Cancellation,
   ): Promise<ReadonlyMap<SignedData, KeyVersion | undefined>> {
-    const key = await this.#catalog.confirm(request.key, signal);
-    if (!key) throw keyNotFound(request.key);
+    const key = await this.#catalog.confirm(name, signal);
+    if (!key) throw keyNotFound(name);
     const ids = new Set(known.map(({ id }) => id));
     const newer = verifyingVersions(key, undefined).filter(({ id }) => !ids.has(id));
     if (newer.length === 0) return new Map();
-    const able = ableVersions(newer, request, missed);
-    const verified = await this.#verifyPossible(able, request, missed, signal);
+    const able = ableVersions(newer, form, missed);
+    const verified = await this.#verifyPossible(able, form, missed, signal);
     return new Map(missed.map((signed, index) => [signed, verified[index]]));
   }
 
@@ -147,10 +160,40 @@ export class SigningService {
     for (const alike of alikeVersions(versions, form)) {
       const { asked, places } = readable(alike, batch, results);
       if (asked.length === 0) continue;
-      const verified = await this.#token.verify(alike.versions, asked, signal, form.digests);
+      const verified = await this.#verifyWith(alike.versions, form, asked, signal);
       for (const [index, place] of places.entries()) results[place] = verified[index];
     }
     return results;
+  }
+
+  async #withPeer(
+    context: RequestContext,
+    { digests, format, peerName }: FormedRequest,
+  ): Promise<SignatureForm> {
+    const peer = peerName && (await this.#peers.find(context, peerName));
+    return { digests, format, peer };
+  }
+
+  #signWith(
+    signer: KeyVersion,
+    { digests, peer }: SignatureForm,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return peer
+      ? this.#token.signAgreed(signer, peer.point, batch, signal)
+      : this.#token.sign(signer, batch, signal, digests);
+  }
+
+  #verifyWith(
+    versions: readonly KeyVersion[],
+    { digests, peer }: SignatureForm,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    return peer
+      ? this.#token.verifyAgreed(versions, peer.point, batch, signal)
+      : this.#token.verify(versions, batch, signal, digests);
   }
 
   #assertAllowed(data: Uint8Array): void {

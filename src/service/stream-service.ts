@@ -1,4 +1,9 @@
-import { type Algorithm, isPairAlgorithm, signatureBytes } from '../domain/algorithm.ts';
+import {
+  type Algorithm,
+  hasTwoHalves,
+  isAgreementAlgorithm,
+  signatureBytes,
+} from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { fieldInvalid } from '../domain/errors.ts';
 import { type Key, type KeyVersion, signingVersion, verifyingVersions } from '../domain/key.ts';
@@ -135,12 +140,11 @@ async function passOn<Result>(pieces: Pieces, stream: TokenStream<Result>): Prom
 
 /** Signatures are made of a digest: its caller can hash a message of any size himself. */
 function assertMakesMacs({ key, algorithm }: KeyVersion): void {
-  if (!isPairAlgorithm(algorithm)) return;
-  throw fieldInvalid(
-    'key',
-    `${key} is a key pair (${algorithm}), for which messages are not streamed; hash the message and ` +
-      'call Sign or Verify with its digest',
-  );
+  if (!hasTwoHalves(algorithm)) return;
+  const other = isAgreementAlgorithm(algorithm)
+    ? 'call Sign or Verify with the whole message'
+    : 'hash the message and call Sign or Verify with its digest';
+  throw fieldInvalid('key', `messages are not streamed to ${key} (${algorithm}); ${other}`);
 }
 
 function tooManyVersions(name: string, versions: number): Error {

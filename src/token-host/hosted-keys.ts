@@ -2,6 +2,7 @@ import { signatureBytes } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { KeyVersion } from '../domain/key.ts';
 import type { SignedData, Token } from '../service/ports.ts';
+import { encodeSignAgreed, encodeVerifyAgreed } from './agreed-frames.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { FingerprintRegister } from './fingerprint-register.ts';
 import {
@@ -12,7 +13,7 @@ import {
   encodeSign,
   encodeVerify,
 } from './mac-frames.ts';
-import { decodePublicKeys, encodeVersionRefs } from './protocol.ts';
+import { decodePublicKeys, encodeVersionRefs, OPERATION } from './protocol.ts';
 
 export interface HostedKeysOptions {
   readonly dispatcher: Pick<Dispatcher, 'submit'>;
@@ -25,8 +26,23 @@ export interface HostedKeysOptions {
 /** Each so many MACs of a batch may take as long as one call. */
 const MACS_PER_LIMIT = 64;
 
+/** Of a call that gets a free lane for itself: to agree upon a key takes longer than many MACs. */
+const UNKNOWN_LENGTH = 0;
+
+/** A call that makes or checks MACs. */
+interface MacCall {
+  readonly frame: Buffer;
+  readonly versions: readonly KeyVersion[];
+  /** How many the token has to make at the most, or {@link UNKNOWN_LENGTH}. */
+  readonly macs: number;
+  /** The length of a result that can be right. */
+  readonly resultBytes: number;
+}
+
+type UseOfKeys = 'sign' | 'verify' | 'signAgreed' | 'verifyAgreed' | 'publicKeys';
+
 /** What the hosts do with keys: each answer proves with which ones it was made. */
-export class HostedKeys implements Pick<Token, 'sign' | 'verify' | 'publicKeys'> {
+export class HostedKeys implements Pick<Token, UseOfKeys> {
   readonly #dispatcher: HostedKeysOptions['dispatcher'];
   readonly #fingerprints: FingerprintRegister;
   readonly #callTimeoutMs: number;
@@ -39,28 +55,46 @@ export class HostedKeys implements Pick<Token, 'sign' | 'verify' | 'publicKeys'>
     this.#scanLimitMs = scanLimitMs;
   }
 
-  async sign(
+  sign(
     version: KeyVersion,
     batch: readonly Uint8Array[],
     signal: Cancellation,
     digests = false,
   ): Promise<readonly Uint8Array[]> {
-    const resultBytes = batch.length * signatureBytes(version.algorithm);
-    const frame = encodeSign(version, batch, digests);
-    const answer = await this.#proven(frame, [version], batch.length, resultBytes, signal);
-    return decodeMacs(decodeResult(answer), batch.length);
+    const code = digests ? OPERATION.signDigests : OPERATION.sign;
+    const frame = encodeSign(version, batch, code);
+    return this.#sign(frame, version, batch.length, batch.length, signal);
   }
 
-  async verify(
+  signAgreed(
+    version: KeyVersion,
+    peer: Uint8Array,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    const frame = encodeSignAgreed(version, peer, batch);
+    return this.#sign(frame, version, batch.length, UNKNOWN_LENGTH, signal);
+  }
+
+  verify(
     versions: readonly KeyVersion[],
     batch: readonly SignedData[],
     signal: Cancellation,
     digests = false,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const macs = batch.length * versions.length;
-    const frame = encodeVerify(versions, batch, digests);
-    const answer = await this.#proven(frame, versions, macs, 2 * batch.length, signal);
-    return decodeIndexes(decodeResult(answer)).map((index) => versions[index]);
+    const code = digests ? OPERATION.verifyDigests : OPERATION.verify;
+    const frame = encodeVerify(versions, batch, code);
+    return this.#verify(frame, versions, batch.length, batch.length * versions.length, signal);
+  }
+
+  verifyAgreed(
+    versions: readonly KeyVersion[],
+    peer: Uint8Array,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    const frame = encodeVerifyAgreed(versions, peer, batch);
+    return this.#verify(frame, versions, batch.length, UNKNOWN_LENGTH, signal);
   }
 
   async publicKeys(
@@ -74,17 +108,31 @@ export class HostedKeys implements Pick<Token, 'sign' | 'verify' | 'publicKeys'>
     return decodePublicKeys(answer).result;
   }
 
-  /**
-   * Submits a MAC operation and checks with which keys it was done.
-   *
-   * @param macs how many the token has to make at the most
-   * @param resultBytes the length of a result that can be right
-   */
-  #proven(
+  async #sign(
+    frame: Buffer,
+    version: KeyVersion,
+    messages: number,
+    macs: number,
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    const resultBytes = messages * signatureBytes(version.algorithm);
+    const call = { frame, versions: [version], macs, resultBytes };
+    return decodeMacs(await this.#submit(call, signal), messages);
+  }
+
+  async #verify(
     frame: Buffer,
     versions: readonly KeyVersion[],
+    messages: number,
     macs: number,
-    resultBytes: number,
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    const call = { frame, versions, macs, resultBytes: 2 * messages };
+    return decodeIndexes(await this.#submit(call, signal)).map((index) => versions[index]);
+  }
+
+  async #submit(
+    { frame, versions, macs, resultBytes }: MacCall,
     signal: Cancellation,
   ): Promise<Buffer> {
     const check = (answer: Buffer) => {
@@ -93,8 +141,8 @@ export class HostedKeys implements Pick<Token, 'sign' | 'verify' | 'publicKeys'>
       }
       return this.#fingerprints.check(decodeFingerprints(answer), versions);
     };
-    const limitMs = this.#callTimeoutMs * Math.ceil(macs / MACS_PER_LIMIT);
+    const limitMs = this.#callTimeoutMs * Math.max(1, Math.ceil(macs / MACS_PER_LIMIT));
     const options = { repeatable: true, macs, limitMs, signal, check };
-    return this.#dispatcher.submit(frame, options);
+    return decodeResult(await this.#dispatcher.submit(frame, options));
   }
 }

@@ -166,6 +166,24 @@ export class HostedToken implements Token {
     return this.#keys.verify(versions, batch, signal, digests);
   }
 
+  signAgreed(
+    version: KeyVersion,
+    peer: Uint8Array,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#keys.signAgreed(version, peer, batch, signal);
+  }
+
+  verifyAgreed(
+    versions: readonly KeyVersion[],
+    peer: Uint8Array,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    return this.#keys.verifyAgreed(versions, peer, batch, signal);
+  }
+
   publicKeys(
     versions: readonly KeyVersion[],
     signal: Cancellation,

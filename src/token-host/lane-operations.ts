@@ -1,7 +1,9 @@
 import type { VersionRef } from '../domain/key.ts';
+import { AgreedMacs } from '../pkcs11/agreed-macs.ts';
 import { KeyChanges } from '../pkcs11/key-changes.ts';
 import type { MacStreams } from '../pkcs11/mac-streams.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
+import { decodeSignAgreed, decodeVerifyAgreed } from './agreed-frames.ts';
 import type { Frame } from './frames.ts';
 import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-frames.ts';
 import {
@@ -35,6 +37,16 @@ export function perform(means: LaneMeans, { code, payload }: Frame): Buffer {
   if (code === OPERATION.verify || code === OPERATION.verifyDigests) {
     const { refs, batch } = decodeVerify(payload);
     const { result, fingerprints } = session.verify(refs, batch, code === OPERATION.verifyDigests);
+    return encodeAnswer(encodeIndexes(result), fingerprints);
+  }
+  if (code === OPERATION.signAgreed) {
+    const { ref, peer, batch } = decodeSignAgreed(payload);
+    const { result, fingerprints } = new AgreedMacs(session).sign(ref, peer, batch);
+    return encodeAnswer(Buffer.concat(result), fingerprints);
+  }
+  if (code === OPERATION.verifyAgreed) {
+    const { refs, peer, batch } = decodeVerifyAgreed(payload);
+    const { result, fingerprints } = new AgreedMacs(session).verify(refs, peer, batch);
     return encodeAnswer(encodeIndexes(result), fingerprints);
   }
   const work = STREAM_OPERATIONS[code];

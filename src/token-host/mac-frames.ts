@@ -17,13 +17,12 @@ export interface VerifyPayload {
   readonly batch: readonly { readonly data: Buffer; readonly mac: Buffer }[];
 }
 
-/**
- * The version, the number of messages (4 bytes), then each message after its length (4 bytes).
- *
- * @param digests whether they are given by their digests
- */
-export function encodeSign(ref: VersionRef, batch: readonly Uint8Array[], digests = false): Buffer {
-  const code = digests ? OPERATION.signDigests : OPERATION.sign;
+/** The version, the number of messages (4 bytes), then each message after its length (4 bytes). */
+export function encodeSign(
+  ref: VersionRef,
+  batch: readonly Uint8Array[],
+  code: number = OPERATION.sign,
+): Buffer {
   const size = refBytes(ref) + 4 + sum(batch, (data) => 4 + data.byteLength);
   return encodeFrame(code, size, (payload) => {
     let at = payload.writeUInt32BE(batch.length, writeRef(payload, 0, ref));
@@ -42,17 +41,12 @@ export function decodeSign(payload: Buffer): SignPayload {
   return { ref, batch };
 }
 
-/**
- * The versions after their number (2 bytes), the number of messages, then each MAC and message.
- *
- * @param digests whether the messages are given by their digests
- */
+/** The versions after their number (2 bytes), the number of messages, then each MAC and message. */
 export function encodeVerify(
   refs: readonly VersionRef[],
   batch: readonly SignedData[],
-  digests = false,
+  code: number = OPERATION.verify,
 ): Buffer {
-  const code = digests ? OPERATION.verifyDigests : OPERATION.verify;
   const messageBytes = sum(batch, ({ data, mac }) => 8 + data.byteLength + mac.byteLength);
   const size = 2 + sum(refs, refBytes) + 4 + messageBytes;
   return encodeFrame(code, size, (payload) => {

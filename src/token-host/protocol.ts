@@ -1,4 +1,4 @@
-import { type ErrorReason, SigildError } from '../domain/errors.ts';
+import { type ErrorReason, type FieldViolation, SigildError } from '../domain/errors.ts';
 import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
 import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
@@ -31,6 +31,8 @@ export const OPERATION = {
   updateStream: 41,
   finishStream: 42,
   abandonStream: 43,
+  signAgreed: 50,
+  verifyAgreed: 51,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */
@@ -166,15 +168,23 @@ interface WireError {
   readonly message: string;
   /** For the log alone. */
   readonly detail?: string;
+  readonly violations: readonly FieldViolation[];
 }
 
-export function encodeFailure(code: number, { reason, message, cause }: SigildError): Buffer {
+export function encodeFailure(code: number, error: SigildError): Buffer {
+  const { reason, message, cause, violations } = error;
   const detail = cause instanceof Error ? cause.message : undefined;
-  const wire: WireError = { reason, message, ...(detail === undefined ? {} : { detail }) };
+  const wire: WireError = {
+    reason,
+    message,
+    violations,
+    ...(detail === undefined ? {} : { detail }),
+  };
   return encodeJson(code, wire);
 }
 
 export function decodeFailure(payload: Buffer): SigildError {
-  const { reason, message, detail } = decodeJson<WireError>(payload);
-  return new SigildError(reason, message, detail === undefined ? {} : { cause: new Error(detail) });
+  const { reason, message, detail, violations } = decodeJson<WireError>(payload);
+  const cause = detail === undefined ? {} : { cause: new Error(detail) };
+  return new SigildError(reason, message, { ...cause, violations });
 }

@@ -4,6 +4,7 @@ import {
   ALGORITHM_NAMES,
   type Algorithm,
   hashOf,
+  isAgreementAlgorithm,
   isPairAlgorithm,
   signatureBytes,
 } from '../../src/domain/algorithm.ts';
@@ -13,6 +14,7 @@ import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import type { NewKey, Token } from '../../src/service/ports.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
+import { testAgreement } from './agreement-contract.ts';
 import { testDestruction } from './destruction-contract.ts';
 import { describeImports } from './key-import-contract.ts';
 import { testRecords } from './record-contract.ts';
@@ -35,6 +37,9 @@ const ABLE = ALGORITHM_NAMES.filter(
 );
 
 const PAIRS = ABLE.filter(isPairAlgorithm);
+
+/** Those that need no peer. */
+const ALONE = ABLE.filter((algorithm) => !isAgreementAlgorithm(algorithm));
 
 const signal = new AbortController().signal;
 
@@ -122,7 +127,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       expect(await token.findKey(wanted.name, signal)).toEqual(key);
     });
 
-    test.each(ABLE)('signs and verifies with %s', async (algorithm) => {
+    test.each(ALONE)('signs and verifies with %s', async (algorithm) => {
       const version = firstVersion(
         await token.createKey(newKey(`use-${algorithm}`, algorithm), signal),
       );
@@ -543,6 +548,7 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
       }
     });
 
+    testAgreement(() => token);
     testRecords(() => token);
     testDestruction(() => token);
 

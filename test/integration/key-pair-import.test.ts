@@ -49,6 +49,9 @@ interface Pair {
   readonly privateKey: KeyObject;
 }
 
+/** SubjectPublicKeyInfo of P-256, with a point of one byte. */
+const INFINITY = Buffer.from('3019301306072a8648ce3d020106082a8648ce3d03010703020000', 'hex');
+
 function ecPair(namedCurve: string): Pair {
   return generateKeyPairSync('ec', { namedCurve });
 }
@@ -67,13 +70,18 @@ function importPair(
   return importSecret(name, algorithm, publicKey, secret);
 }
 
-function importSecret(name: string, algorithm: PairAlgorithm, key: KeyObject, secret: Uint8Array) {
+function importSecret(
+  name: string,
+  algorithm: PairAlgorithm,
+  key: KeyObject | Buffer,
+  secret: Uint8Array,
+) {
   const id = encodeVersionId({ createTimeMs: Date.now(), version: 1, tag: randomBytes(6) });
   const offered = changes.makeImportKey(algorithm);
   const wrapped = {
     importKeyId: offered.id,
     bytes: wrapSecret(secret, offered.publicKey, offered.wrapping),
-    publicKey: key.export({ format: 'der', type: 'spki' }),
+    publicKey: Buffer.isBuffer(key) ? key : key.export({ format: 'der', type: 'spki' }),
   };
   return changes.createKey({ name, algorithm, id, wrapped }).key;
 }
@@ -175,6 +183,17 @@ describe('a private key', () => {
 
     expect(reason).toBe('WRAPPED_KEY_INVALID');
     expect(objectCount()).toBe(before);
+  });
+
+  test('belongs to no public key at the point at infinity', () => {
+    const { privateKey } = ecPair('P-256');
+    const secret = privateKey.export({ format: 'der', type: 'pkcs8' });
+
+    const reason = reasonOf(() =>
+      importSecret('infinity', 'EC_SIGN_P256_SHA256', INFINITY, secret),
+    );
+
+    expect(reason).toBe('WRAPPED_KEY_INVALID');
   });
 
   test('for Ed25519 cannot be imported', () => {

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import {
   ALGORITHM_NAMES,
   type Algorithm,
+  isAgreementAlgorithm,
   isPairAlgorithm,
   MAC_ALGORITHMS,
 } from '../../src/domain/algorithm.ts';
@@ -40,13 +41,14 @@ import type {
   TokenStream,
 } from '../../src/service/ports.ts';
 import { aesCmac } from './aes-cmac.ts';
+import { FakeAgreement } from './fake-agreement.ts';
 import { FakePair } from './fake-pair.ts';
 import { importPublicKey, unwrapSecret } from './secret-unwrapping.ts';
 
 interface StoredKey {
   readonly version: KeyVersion;
   /** A secret key's value, or a pair. */
-  readonly value: Buffer | FakePair;
+  readonly value: Buffer | FakePair | FakeAgreement;
 }
 
 type Method = keyof Token;
@@ -84,6 +86,8 @@ export class FakeToken implements Token {
     removeRecords: 0,
     sign: 0,
     verify: 0,
+    signAgreed: 0,
+    verifyAgreed: 0,
     publicKeys: 0,
     signStream: 0,
     verifyStream: 0,
@@ -285,7 +289,7 @@ export class FakeToken implements Token {
       return batch.map((message) =>
         value instanceof FakePair
           ? value.sign(message, digests)
-          : macOf(found.algorithm, value, message),
+          : macOf(found.algorithm, secretOf(value), message),
       );
     });
   }
@@ -303,6 +307,33 @@ export class FakeToken implements Token {
     );
   }
 
+  signAgreed(
+    version: KeyVersion,
+    peer: Uint8Array,
+    batch: readonly Uint8Array[],
+    signal: Cancellation,
+  ): Promise<readonly Uint8Array[]> {
+    return this.#run('signAgreed', signal, () => {
+      const value = agreementOf(this.#usable(version, maySign));
+      return batch.map((data) => value.mac(peer, data));
+    });
+  }
+
+  verifyAgreed(
+    versions: readonly KeyVersion[],
+    peer: Uint8Array,
+    batch: readonly SignedData[],
+    signal: Cancellation,
+  ): Promise<readonly (KeyVersion | undefined)[]> {
+    return this.#run('verifyAgreed', signal, () =>
+      batch.map(({ data, mac }) =>
+        versions.find((version) =>
+          agreementOf(this.#usable(version, mayVerify)).mac(peer, data).equals(mac),
+        ),
+      ),
+    );
+  }
+
   publicKeys(
     versions: readonly KeyVersion[],
     signal: Cancellation,
@@ -310,8 +341,8 @@ export class FakeToken implements Token {
     return this.#run('publicKeys', signal, () =>
       versions.map((version) => {
         const { value } = this.#usable(version, mayVerify);
-        if (value instanceof FakePair) return value.spki;
-        throw new Error('a secret key has no public key');
+        if (Buffer.isBuffer(value)) throw new Error('a secret key has no public key');
+        return value.spki;
       }),
     );
   }
@@ -341,7 +372,7 @@ export class FakeToken implements Token {
   #mac(version: KeyVersion, allows: (state: KeyState) => boolean, data: Uint8Array): Buffer {
     const { value } = this.#usable(version, allows);
     if (value instanceof FakePair) throw new Error('messages are not streamed to key pairs');
-    return macOf(version.algorithm, value, data);
+    return macOf(version.algorithm, secretOf(value), data);
   }
 
   info(signal: Cancellation): Promise<TokenInfo> {
@@ -496,20 +527,30 @@ function isRepeated({ id, state }: KeyVersion, requested: string): boolean {
   return state !== 'DESTROYED' && id.slice(-TAG_DIGITS) === requested.slice(-TAG_DIGITS);
 }
 
-function newValue(algorithm: Algorithm): StoredKey['value'] {
-  return isPairAlgorithm(algorithm)
-    ? new FakePair(algorithm)
-    : randomBytes(MAC_ALGORITHMS[algorithm].keyBytes);
-}
-
 function isSigned(
   { version, value }: StoredKey,
   { data, mac }: SignedData,
   digests: boolean,
 ): boolean {
   if (value instanceof FakePair) return value.isSigned(data, mac, digests);
-  const expected = macOf(version.algorithm, value, data);
+  const expected = macOf(version.algorithm, secretOf(value), data);
   return expected.byteLength === mac.byteLength && timingSafeEqual(expected, mac);
+}
+
+function newValue(algorithm: Algorithm): StoredKey['value'] {
+  if (isPairAlgorithm(algorithm)) return new FakePair(algorithm);
+  if (isAgreementAlgorithm(algorithm)) return new FakeAgreement(algorithm);
+  return randomBytes(MAC_ALGORITHMS[algorithm].keyBytes);
+}
+
+function secretOf(value: StoredKey['value']): Buffer {
+  if (Buffer.isBuffer(value)) return value;
+  throw new Error('it is no secret key');
+}
+
+function agreementOf({ value }: StoredKey): FakeAgreement {
+  if (value instanceof FakeAgreement) return value;
+  throw new Error('it agrees upon no keys');
 }
 
 function macOf(algorithm: Algorithm, value: Buffer, data: Uint8Array): Buffer {

@@ -12,14 +12,22 @@ import { FakeToken } from './fake-token.ts';
 const { signal } = new AbortController();
 const ADMIN: RequestContext = { client: 'admin', signal };
 const SHOP: RequestContext = { client: 'shop', signal };
+const PARTNER: RequestContext = { client: 'partner', signal };
 
-/** The services that use key pairs, on a token in memory, and two clients of theirs. */
+/** The services that use key pairs, on a token in memory, and three clients of theirs. */
 export function startPairServices() {
   const token = new FakeToken();
   const catalog = new KeyCatalog({ token, lookupTimeoutMs: 1_000, onAmbiguous: () => undefined });
   const policy = new AccessPolicy(
     new Map([
       ['admin', [{ keys: [namePattern('*')], operations: OPERATIONS }]],
+      [
+        'partner',
+        [
+          { keys: [namePattern('partner')], operations: ['sign'] },
+          { keys: [namePattern('public')], operations: ['getPublicKey'] },
+        ],
+      ],
       [
         'shop',
         [
@@ -37,6 +45,7 @@ export function startPairServices() {
     publicKeys: new PublicKeyService(shared),
     admin: ADMIN,
     shop: SHOP,
+    partner: PARTNER,
     /** Makes a key of one version for each algorithm, from version 1. */
     create: async (name: string, ...algorithms: readonly Algorithm[]) => {
       for (const [index, algorithm] of algorithms.entries()) {

@@ -2,7 +2,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { PAIR_ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
+import { TWO_HALF_ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
 import { load, MINIMAL, problemsOf } from '../support/config-file.ts';
 
 /** The minimal configuration with its token's label or PIN file written in another way. */
@@ -37,7 +37,7 @@ describe('a right configuration', () => {
       algorithms: [
         ...['HMAC_SHA224', 'HMAC_SHA256', 'HMAC_SHA384', 'HMAC_SHA512'],
         ...['HMAC_SHA3_256', 'HMAC_SHA3_384', 'HMAC_SHA3_512', 'AES_128_CMAC', 'AES_256_CMAC'],
-        ...PAIR_ALGORITHM_NAMES,
+        ...TWO_HALF_ALGORITHM_NAMES,
       ],
       listeners: [
         {

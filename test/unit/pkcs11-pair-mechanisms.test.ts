@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { PAIR_ALGORITHM_NAMES, PAIR_ALGORITHMS } from '../../src/domain/algorithm.ts';
+import { TWO_HALF_ALGORITHM_NAMES, TWO_HALF_ALGORITHMS } from '../../src/domain/algorithm.ts';
 import {
   PAIR_MECHANISMS,
   pairAlgorithmsOf,
@@ -68,18 +68,21 @@ test.each([
   expect(parameter).toMatchObject({ hashAlg: CKM[hash], mgf: CKG_MGF1[hash], saltLen });
 });
 
-test.each(PAIR_ALGORITHM_NAMES)('%s is told by its mechanisms and its size or curve', (name) => {
-  const { allowed } = PAIR_MECHANISMS[name];
-  const facts = PAIR_ALGORITHMS[name];
-  const shape = 'curve' in facts ? facts.curve : facts.modulusBits;
+test.each(TWO_HALF_ALGORITHM_NAMES)(
+  '%s is told by its mechanisms and its size or curve',
+  (name) => {
+    const { allowed } = PAIR_MECHANISMS[name];
+    const facts = TWO_HALF_ALGORITHMS[name];
+    const shape = 'curve' in facts ? facts.curve : facts.modulusBits;
 
-  const named = pairAlgorithmsOf(allowed.toReversed()).filter((other) => {
-    const others = PAIR_ALGORITHMS[other];
-    return ('curve' in others ? others.curve : others.modulusBits) === shape;
-  });
+    const named = pairAlgorithmsOf(allowed.toReversed()).filter((other) => {
+      const others = TWO_HALF_ALGORITHMS[other];
+      return ('curve' in others ? others.curve : others.modulusBits) === shape;
+    });
 
-  expect(named).toEqual([name]);
-});
+    expect(named).toEqual([name]);
+  },
+);
 
 test.each([
   ['no mechanism', []],

@@ -6,6 +6,8 @@ import * as z from 'zod';
 import { EXIT_STATUS } from '../../src/admin/exit-status.ts';
 import { documentSchema } from '../../src/config/document-schema.ts';
 import {
+  AGREEMENT_ALGORITHM_NAMES,
+  AGREEMENT_ALGORITHMS,
   DIGEST_BYTES,
   MAC_ALGORITHM_NAMES,
   MAC_ALGORITHMS,
@@ -83,6 +85,14 @@ test('the table of key pairs has every algorithm with its signatures and its mec
     return [algorithm, digest, `${signatureBytes} bytes`, PAIR_MECHANISMS[algorithm].signing.name];
   });
   expect(rows.sort()).toEqual(expected.sort());
+});
+
+test('the table of agreed keys has every algorithm with its secret and its MAC', () => {
+  const expected = AGREEMENT_ALGORITHM_NAMES.map((algorithm) => {
+    const { curve, mac, secretBytes, macBytes } = AGREEMENT_ALGORITHMS[algorithm];
+    return [algorithm, curve, `${secretBytes} bytes`, mac, `${macBytes} bytes`];
+  });
+  expect(tableUnder('HMAC with an agreed key')).toEqual(expected);
 });
 
 describe('the table of settings', () => {

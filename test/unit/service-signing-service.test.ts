@@ -37,6 +37,9 @@ function startService(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
         verifiedBatches.push(batch);
         return token.verify(versions, batch, ...rest);
       },
+      signAgreed: (...call) => token.signAgreed(...call),
+      verifyAgreed: (...call) => token.verifyAgreed(...call),
+      publicKeys: (...call) => token.publicKeys(...call),
     },
     catalog,
     policy: new AccessPolicy(

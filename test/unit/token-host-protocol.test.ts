@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ALGORITHM_NAMES } from '../../src/domain/algorithm.ts';
-import { ERROR_REASONS, SigildError } from '../../src/domain/errors.ts';
+import { ERROR_REASONS, fieldInvalid, SigildError } from '../../src/domain/errors.ts';
 import { FINGERPRINT_BYTES } from '../../src/domain/fingerprint.ts';
 import { USAGE_STATES } from '../../src/domain/key-state.ts';
+import {
+  decodeSignAgreed,
+  decodeVerifyAgreed,
+  encodeSignAgreed,
+  encodeVerifyAgreed,
+} from '../../src/token-host/agreed-frames.ts';
 import { FrameReader } from '../../src/token-host/frames.ts';
 import {
   decodeFingerprints,
@@ -90,11 +96,32 @@ describe('a request', () => {
     const ref = { key: 'invoices', id: 'ab'.repeat(16) };
     const [data, mac] = [Buffer.alloc(32, 1), Buffer.alloc(64, 2)];
 
-    const sign = payloadOf(encodeSign(ref, [data], true), OPERATION.signDigests);
-    const verify = payloadOf(encodeVerify([ref], [{ data, mac }], true), OPERATION.verifyDigests);
+    const sign = payloadOf(encodeSign(ref, [data], OPERATION.signDigests), OPERATION.signDigests);
+    const verify = payloadOf(
+      encodeVerify([ref], [{ data, mac }], OPERATION.verifyDigests),
+      OPERATION.verifyDigests,
+    );
 
     expect(decodeSign(sign)).toEqual({ ref, batch: [data] });
     expect(decodeVerify(verify)).toEqual({ refs: [ref], batch: [{ data, mac }] });
+  });
+
+  test('for agreed keys has the peer in front of its messages', () => {
+    const ref = { key: 'invoices', id: 'ab'.repeat(16) };
+    const [peer, data, mac] = [Buffer.alloc(65, 4), Buffer.alloc(0), Buffer.alloc(32, 2)];
+
+    const sign = payloadOf(encodeSignAgreed(ref, peer, [data, mac]), OPERATION.signAgreed);
+    const verify = payloadOf(
+      encodeVerifyAgreed([ref, ref], peer, [{ data, mac }]),
+      OPERATION.verifyAgreed,
+    );
+
+    expect(decodeSignAgreed(sign)).toEqual({ ref, peer, batch: [data, mac] });
+    expect(decodeVerifyAgreed(verify)).toEqual({
+      refs: [ref, ref],
+      peer,
+      batch: [{ data, mac }],
+    });
   });
 
   test('for public keys is answered with them and their fingerprints', () => {
@@ -284,6 +311,14 @@ describe('an answer', () => {
         expect(decoded).toMatchObject({ reason, message, cause: { message: cause.message } });
       }),
     );
+  });
+
+  test('brings the fields that it is about', () => {
+    const error = fieldInvalid('peer_public_key', 'is its own');
+
+    const decoded = decodeFailure(payloadOf(encodeFailure(OUTCOME.failed, error), OUTCOME.failed));
+
+    expect(decoded.violations).toEqual(error.violations);
   });
 
   test('brings no cause where the error has none', () => {
