@@ -47,7 +47,7 @@ function newKey(settings?: KeySettings): NewKey {
   return { name, algorithm: 'HMAC_SHA256', id, settings };
 }
 
-/** Writes a data object as any PKCS#11 tool can. */
+/** Writes a data object, which every PKCS#11 tool can do. */
 function writeData(label: string, value: string, application = 'sigild'): void {
   const file = join(softHsm.directory, randomBytes(4).toString('hex'));
   writeFileSync(file, value);
