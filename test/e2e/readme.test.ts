@@ -167,6 +167,8 @@ describe('a terminal in which .dev/env has been sourced runs', () => {
   test.each(blocks)('%s', async (_, code) => {
     const run = await paste(`source .dev/env\n${code}`);
 
+    // What went wrong stands beside the status.
+    expect(run.exit === 0 ? '' : run.stderr).toBe('');
     expect(run).toMatchObject({ exit: 0, stdout: expect.stringMatching(/./) });
   });
 });

@@ -7,6 +7,9 @@ import { on, type Pkcs11Shim, setting } from '../support/pkcs11-shim.ts';
 import { processTree } from '../support/processes.ts';
 import { until } from '../support/wait.ts';
 
+/** By then the hosts have looked for their keys themselves. */
+const SURVEYED_AFTER_MS = 3_000;
+
 let faulty: FaultyToken;
 let shim: Pkcs11Shim;
 
@@ -70,8 +73,9 @@ describe('a call that hangs', () => {
   });
 
   test('in C_FindObjects leaves other callers their sessions, until its host is replaced', async () => {
-    const running = await faulty.start({ callTimeoutMs: 400 });
+    const running = await faulty.start({ callTimeoutMs: 1_000 });
     expect(await running.signMany(24)).toEqual({ signed: 24 });
+    await sleep(SURVEYED_AFTER_MS);
     const before = new Set(running.hosts);
     await shim.control(on('C_FindObjects').hangForever({ times: 1 }));
 
