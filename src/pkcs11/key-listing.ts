@@ -18,12 +18,20 @@ export interface KeyListingOptions {
 /** A piece ends after so long, but for a single call of the token's that takes longer. */
 const PIECE_MS = 10;
 
+/**
+ * The first listing is not left half-way: until it has found where the keys stand, sessions search for
+ * each one that they use, and such searches would hold it up.
+ */
+const FIRST_PIECE_MS = 5_000;
+
 /** A piece tells of about so many keys and versions, so that its reader is not kept long either. */
 const PIECE_ITEMS = 256;
 
 interface Running {
   readonly id: string;
   readonly isWhole: boolean;
+  /** Of this session. */
+  readonly isFirst: boolean;
   /** Ends with the listing; gives undefined while it looks, then all that is to be told. */
   readonly steps: Iterator<Told | undefined, void>;
 }
@@ -50,6 +58,7 @@ export class KeyListing {
   /** With which it was made: a new one comes after an error, when handles are not to be trusted. */
   #session: Session | undefined;
   #running: Running | undefined;
+  #hasListed = false;
   /** The last listing, once all of it has been told. */
   #told: string | undefined;
 
@@ -85,12 +94,13 @@ export class KeyListing {
     if (isWhole) this.#forget();
     const steps = this.#list(session, isWhole ? undefined : known);
     this.#told = undefined;
-    this.#running = { id: randomUUID(), isWhole, steps };
+    this.#running = { id: randomUUID(), isWhole, isFirst: !this.#hasListed, steps };
+    this.#hasListed = true;
     return this.#running;
   }
 
-  #step({ id, isWhole, steps }: Running): ListingPiece {
-    const untilMs = this.#now() + PIECE_MS;
+  #step({ id, isWhole, isFirst, steps }: Running): ListingPiece {
+    const untilMs = this.#now() + (isFirst ? FIRST_PIECE_MS : PIECE_MS);
     for (;;) {
       const { done: isLast = false, value: told } = steps.next();
       if (isLast) this.#told = id;
@@ -109,11 +119,15 @@ export class KeyListing {
     };
     const changed = yield* this.#memory.update(source, known?.readAgain ?? []);
     if (this.#memory.isEmpty) assertTokenWorks();
+    const names = [...changed].sort();
+    const lookUp = (name: string) => objects.together(session, this.#memory.named(name));
+    // All at once: whoever uses a key before it is told must not have to search for it.
+    for (const name of names) locations.take(lookUp(name).keys);
+    locations.complete();
     let told: Told = { keys: [], gone: [] };
     let items = 0;
-    for (const name of [...changed].sort()) {
-      const found = objects.together(session, this.#memory.named(name));
-      locations.take(found.keys);
+    for (const name of names) {
+      const found = lookUp(name);
       const [key] = keysOf(found);
       if (key) told.keys.push(key);
       else told.gone.push(name);
@@ -124,7 +138,6 @@ export class KeyListing {
       items = 0;
     }
     if (items > 0) yield told;
-    locations.complete();
   }
 
   #forget(): void {
