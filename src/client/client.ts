@@ -20,16 +20,17 @@ export type { Key, KeyVersion } from './key-decoding.ts';
 export type {
   CreateKeyOptions,
   ImportKeyOptions,
-  Keys,
   RotateKeyOptions,
-} from './keys.ts';
+  ScheduleDestroyOptions,
+} from './key-options.ts';
+export type { Keys } from './keys.ts';
 export type { Jwk, Jwks, PublicKey, PublicKeyOptions } from './public-keys.ts';
 export type { DataSource } from './send-stream.ts';
 export type { Reason } from './sigild-error.ts';
-// biome-ignore lint/performance/noBarrelFile: the package's one entry point exports its error too
-export { SigildError } from './sigild-error.ts';
 export type { Digest, SigningKey, SigningOptions, StreamingOptions } from './signing-key.ts';
 export type { Signature, Verification } from './signing-results.ts';
+
+export { SigildError };
 
 export interface ConnectOptions {
   /** `unix:PATH`, `HOST:PORT` or `[IPv6]:PORT`. */

@@ -2,7 +2,7 @@ import pkcs11js from 'pkcs11js';
 import type { Algorithm, MacAlgorithm } from '../domain/algorithm.ts';
 import { SigildError } from '../domain/errors.ts';
 import { lengthText, type SecretFacts, secretsOf, type WrappedKey } from '../domain/key-import.ts';
-import type { NewKey } from '../service/ports.ts';
+import type { NewKey } from '../service/token-values.ts';
 import { AttributeReader, type Handle, type Template } from './attributes.ts';
 import { CryptokiError } from './ck-rv.ts';
 import type { ImportKeys } from './import-keys.ts';

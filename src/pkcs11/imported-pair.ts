@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
 import { PAIR_ALGORITHMS, type PairAlgorithm } from '../domain/algorithm.ts';
 import type { WrappedKey } from '../domain/key-import.ts';
-import type { NewKey } from '../service/ports.ts';
+import type { NewKey } from '../service/token-values.ts';
 import { type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { ImportKeys } from './import-keys.ts';

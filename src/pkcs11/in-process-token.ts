@@ -11,16 +11,16 @@ import { decodeVersionId } from '../domain/version-id.ts';
 import { changeRecord, type RecordStore } from '../service/change-record.ts';
 import { createWithSettings } from '../service/create-with-settings.ts';
 import { KeyLister } from '../service/key-lister.ts';
+import type { Token } from '../service/ports.ts';
+import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
 import type {
   KnownKeys,
   ListedKeys,
   NewKey,
   RecordChange,
   SignedData,
-  Token,
   TokenStream,
-} from '../service/ports.ts';
-import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
+} from '../service/token-values.ts';
 import { AgreedMacs } from './agreed-macs.ts';
 import { KeyChanges } from './key-changes.ts';
 import type { SignedBytes } from './loaded-keys.ts';

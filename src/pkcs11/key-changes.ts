@@ -4,7 +4,7 @@ import type { VersionRef } from '../domain/key.ts';
 import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
 import type { Stamp, StampedRecord } from '../domain/key-record.ts';
 import { type UsageState, usageOf } from '../domain/key-state.ts';
-import type { NewKey } from '../service/ports.ts';
+import type { NewKey } from '../service/token-values.ts';
 import { ImportKeys } from './import-keys.ts';
 import { importOf } from './imported-key.ts';
 import { pairImportOf } from './imported-pair.ts';

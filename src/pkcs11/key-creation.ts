@@ -2,7 +2,7 @@ import pkcs11js from 'pkcs11js';
 import { SigildError } from '../domain/errors.ts';
 import { groupByName, type Key, type VersionRef } from '../domain/key.ts';
 import { decodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
-import type { NewKey } from '../service/ports.ts';
+import type { NewKey } from '../service/token-values.ts';
 import { type Handle, ifPresent, type Template } from './attributes.ts';
 import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyObject, KeyObjects, NamedObjects } from './key-objects.ts';

@@ -1,5 +1,5 @@
 import { hasTwoHalves, type MacAlgorithm, type TwoHalfAlgorithm } from '../domain/algorithm.ts';
-import type { NewKey } from '../service/ports.ts';
+import type { NewKey } from '../service/token-values.ts';
 import { nativeTemplate } from './attributes.ts';
 import { ck } from './ck-rv.ts';
 import type { KeySource } from './key-creation.ts';

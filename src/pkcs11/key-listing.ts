@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Key } from '../domain/key.ts';
 import type { ListingPiece, ListingRequest } from '../service/key-lister.ts';
-import type { KnownKeys } from '../service/ports.ts';
+import type { KnownKeys } from '../service/token-values.ts';
 import type { KeyLocations } from './key-locations.ts';
 import { ObjectMemory } from './object-memory.ts';
 import type { Session } from './session.ts';

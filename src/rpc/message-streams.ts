@@ -55,7 +55,7 @@ export class MessageStreams {
     };
   }
 
-  /** Ends every stream that is open, with SHUTTING_DOWN. @returns whether there was any */
+  /** Ends every stream that is open, with SHUTTING_DOWN. @returns whether one was */
   shutDown(): boolean {
     const streams = [...this.#open];
     for (const stream of streams) {

@@ -9,7 +9,7 @@ import {
   type StampedRecord,
   subjectName,
 } from '../domain/key-record.ts';
-import type { RecordChange } from './ports.ts';
+import type { RecordChange } from './token-values.ts';
 
 /** The records of one key on the token. */
 export interface RecordStore {

@@ -3,7 +3,7 @@ import { isDestroyed, type Key } from '../domain/key.ts';
 import type { SettingsRecord } from '../domain/key-record.ts';
 import { decodeVersionId } from '../domain/version-id.ts';
 import { type RecordStore, stamped } from './change-record.ts';
-import type { NewKey } from './ports.ts';
+import type { NewKey } from './token-values.ts';
 
 export interface KeyCreation {
   readonly store: RecordStore;

@@ -1,7 +1,7 @@
 import { SigildError } from '../domain/errors.ts';
 import type { KeyVersion } from '../domain/key.ts';
 import type { KeyRecord, VersionRecord } from '../domain/key-record.ts';
-import type { RecordChange } from './ports.ts';
+import type { RecordChange } from './token-values.ts';
 
 /**
  * Schedules a version's destruction. One that is scheduled already keeps its time.

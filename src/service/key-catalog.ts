@@ -2,7 +2,8 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { Cancellation } from '../domain/cancellation.ts';
 import { ambiguousVersions, type Key } from '../domain/key.ts';
 import { untilAborted, withLimit } from './deadline.ts';
-import type { ListedKeys, Token } from './ports.ts';
+import type { Token } from './ports.ts';
+import type { ListedKeys } from './token-values.ts';
 import { Turns } from './turns.ts';
 
 export interface KeyCatalogOptions {

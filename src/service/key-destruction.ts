@@ -7,7 +7,8 @@ import { destroying, restoring, scheduling } from './destruction-record.ts';
 import { assertDestroyable, assertScheduled } from './destruction-rules.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { RecordChange, Token } from './ports.ts';
+import type { Token } from './ports.ts';
+import type { RecordChange } from './token-values.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyDestructionOptions extends DestroyDelays {

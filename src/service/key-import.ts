@@ -16,8 +16,9 @@ import { ImportKeyRegister } from './import-key-register.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { KeyLifecycle } from './key-lifecycle.ts';
-import type { NewKey, Token } from './ports.ts';
+import type { Token } from './ports.ts';
 import { hasTag, requestTag } from './request-tag.ts';
+import type { NewKey } from './token-values.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyImportOptions {

@@ -19,8 +19,9 @@ import type { RequestContext } from './caller.ts';
 import { automaticTag, dueStep } from './due-rotation.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { NewKey, Token } from './ports.ts';
+import type { Token } from './ports.ts';
 import { hasTag, requestTag } from './request-tag.ts';
+import type { NewKey } from './token-values.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeyLifecycleOptions {

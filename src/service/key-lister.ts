@@ -1,7 +1,7 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key } from '../domain/key.ts';
 import { untilAborted } from './deadline.ts';
-import type { KnownKeys, ListedKeys } from './ports.ts';
+import type { KnownKeys, ListedKeys } from './token-values.ts';
 import { Turns } from './turns.ts';
 
 /** Begins a listing, or asks for the next piece of one; both may take up to a look at every key. */

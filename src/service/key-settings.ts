@@ -6,7 +6,8 @@ import { type AccessPolicy, keyNotFound } from './access-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { RecordChange, Token } from './ports.ts';
+import type { Token } from './ports.ts';
+import type { RecordChange } from './token-values.ts';
 import type { Turns } from './turns.ts';
 
 export interface KeySettingsServiceOptions {

@@ -10,8 +10,8 @@ import { derOfRaw, rawOfDer, type SignatureFormat } from '../domain/ecdsa-signat
 import { fieldInvalid, SigildError } from '../domain/errors.ts';
 import type { KeyVersion } from '../domain/key.ts';
 import { assertPeer, type Peer } from './peer-keys.ts';
-import type { SignedData } from './ports.ts';
 import { dataReserved, isReservedDigest } from './reserved-text.ts';
+import type { SignedData } from './token-values.ts';
 
 /** How a request gives its messages, and its signatures are written. */
 export interface SignatureForm {

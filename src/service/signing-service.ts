@@ -8,7 +8,7 @@ import type { RequestContext } from './caller.ts';
 import { withFreshKey } from './fresh-key.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import { PeerKeys, type PeerName } from './peer-keys.ts';
-import type { SignedData, Token } from './ports.ts';
+import type { Token } from './ports.ts';
 import { dataReserved, isReserved } from './reserved-text.ts';
 import {
   ableVersions,
@@ -20,6 +20,7 @@ import {
   type SignatureForm,
   written,
 } from './signature-form.ts';
+import type { SignedData } from './token-values.ts';
 
 export interface SigningServiceOptions {
   readonly token: Pick<Token, 'sign' | 'verify' | 'signAgreed' | 'verifyAgreed' | 'publicKeys'>;

@@ -12,9 +12,10 @@ import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { withFreshKey } from './fresh-key.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { Token, TokenStream } from './ports.ts';
+import type { Token } from './ports.ts';
 import { dataReserved, ReservedText } from './reserved-text.ts';
 import type { Signatures } from './signing-service.ts';
+import type { TokenStream } from './token-values.ts';
 
 export interface StreamServiceOptions {
   readonly token: Pick<Token, 'signStream' | 'verifyStream'>;

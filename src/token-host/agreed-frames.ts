@@ -1,5 +1,5 @@
 import type { VersionRef } from '../domain/key.ts';
-import type { SignedData } from '../service/ports.ts';
+import type { SignedData } from '../service/token-values.ts';
 import {
   decodeSign,
   decodeVerify,

@@ -1,7 +1,8 @@
 import { signatureBytes } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { KeyVersion } from '../domain/key.ts';
-import type { SignedData, Token } from '../service/ports.ts';
+import type { Token } from '../service/ports.ts';
+import type { SignedData } from '../service/token-values.ts';
 import { encodeSignAgreed, encodeVerifyAgreed } from './agreed-frames.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { FingerprintRegister } from './fingerprint-register.ts';

@@ -1,7 +1,7 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { KeyVersion } from '../domain/key.ts';
-import type { TokenStream } from '../service/ports.ts';
+import type { TokenStream } from '../service/token-values.ts';
 import { type CallOptions, HostLost } from './call.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { FingerprintRegister } from './fingerprint-register.ts';

@@ -7,15 +7,15 @@ import type { RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
 import { KeyLister, type ListingPiece, type ListingRequest } from '../service/key-lister.ts';
+import type { Token } from '../service/ports.ts';
 import type {
   KnownKeys,
   ListedKeys,
   NewKey,
   RecordChange,
   SignedData,
-  Token,
   TokenStream,
-} from '../service/ports.ts';
+} from '../service/token-values.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';

@@ -1,7 +1,7 @@
 import { FINGERPRINT_BYTES, type Fingerprint } from '../domain/fingerprint.ts';
 import type { VersionRef } from '../domain/key.ts';
 import { VERSION_ID_BYTES } from '../domain/version-id.ts';
-import type { SignedData } from '../service/ports.ts';
+import type { SignedData } from '../service/token-values.ts';
 import { encodeFrame } from './frames.ts';
 import { OPERATION, OUTCOME } from './protocol.ts';
 

@@ -4,7 +4,7 @@ import type { Key, VersionRef } from '../domain/key.ts';
 import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
 import type { Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
-import type { NewKey } from '../service/ports.ts';
+import type { NewKey } from '../service/token-values.ts';
 import { encodeFrame } from './frames.ts';
 
 /** What the front can ask of a session lane: the codes of request frames. */

@@ -9,12 +9,13 @@ import { decodeVersionId } from '../domain/version-id.ts';
 import { changeRecord, type RecordStore } from '../service/change-record.ts';
 import { createWithSettings } from '../service/create-with-settings.ts';
 import { untilAborted, withLimit } from '../service/deadline.ts';
-import type { NewKey, RecordChange, Token } from '../service/ports.ts';
+import type { Token } from '../service/ports.ts';
 import {
   type Creation as NewVersion,
   settleCreation,
   settleVersion,
 } from '../service/settle-creation.ts';
+import type { NewKey, RecordChange } from '../service/token-values.ts';
 import { HostLost } from './call.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import {

@@ -4,7 +4,8 @@ import { AGREEMENT_ALGORITHM_NAMES, type AgreementAlgorithm } from '../../src/do
 import { SigildError } from '../../src/domain/errors.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { NewKey, Token } from '../../src/service/ports.ts';
+import type { Token } from '../../src/service/ports.ts';
+import type { NewKey } from '../../src/service/token-values.ts';
 import { peerMac, type TestPeer, testPeer } from '../support/fake-agreement.ts';
 
 const { signal } = new AbortController();

@@ -4,7 +4,8 @@ import { SigildError } from '../../src/domain/errors.ts';
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
 import type { RecordedState } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { NewKey, Token } from '../../src/service/ports.ts';
+import type { Token } from '../../src/service/ports.ts';
+import type { NewKey } from '../../src/service/token-values.ts';
 import { signOne } from '../support/one-message.ts';
 
 const { signal } = new AbortController();

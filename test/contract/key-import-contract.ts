@@ -5,8 +5,9 @@ import { SigildError } from '../../src/domain/errors.ts';
 import type { Key } from '../../src/domain/key.ts';
 import type { ImportKey } from '../../src/domain/key-import.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { NewKey, Token } from '../../src/service/ports.ts';
+import type { Token } from '../../src/service/ports.ts';
 import { wrapSecret } from '../../src/service/secret-wrapping.ts';
+import type { NewKey } from '../../src/service/token-values.ts';
 import { signOne } from '../support/one-message.ts';
 
 const signal = new AbortController().signal;

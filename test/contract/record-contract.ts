@@ -10,7 +10,8 @@ import {
   type VersionRecord,
 } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { NewKey, Token } from '../../src/service/ports.ts';
+import type { Token } from '../../src/service/ports.ts';
+import type { NewKey } from '../../src/service/token-values.ts';
 
 const signal = new AbortController().signal;
 

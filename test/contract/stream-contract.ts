@@ -5,7 +5,8 @@ import { SigildError } from '../../src/domain/errors.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import type { UsageState } from '../../src/domain/key-state.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { Token, TokenStream } from '../../src/service/ports.ts';
+import type { Token } from '../../src/service/ports.ts';
+import type { TokenStream } from '../../src/service/token-values.ts';
 import { signOne } from '../support/one-message.ts';
 import { LACKING, type TokenUnderTest } from './token-contract.ts';
 

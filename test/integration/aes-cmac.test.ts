@@ -8,12 +8,13 @@ import { AttributeReader, findObjects } from '../../src/pkcs11/attributes.ts';
 import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
 import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { openSession } from '../../src/pkcs11/session.ts';
-import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
+import type { TokenConnection } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { aesCmac } from '../support/aes-cmac.ts';
 import { setUsage } from '../support/key-editor.ts';
 import { keysOf } from '../support/session-keys.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { connectTo } from '../support/token-sessions.ts';
 import vectors from '../vectors/aes-cmac.json' with { type: 'json' };
 
 const VECTOR_DATA = Buffer.from(vectors.data, 'hex');
@@ -28,7 +29,6 @@ let session: TokenSession;
 
 beforeAll(() => {
   softHsm = createSoftHsm();
-  process.env['SOFTHSM2_CONF'] = softHsm.configuration;
   for (const [algorithm, key] of Object.entries(vectors.keys)) {
     writeAesKey(`${algorithm}.vectors`, Buffer.from(key, 'hex'));
   }
@@ -37,13 +37,7 @@ beforeAll(() => {
   writeAesKey('AES_256_CMAC.short', randomBytes(16));
   writeAesKey('AES_128_CMAC.odd', randomBytes(24));
   setUsage(softHsm, 'AES_256_CMAC.verifies', { sign: false, verify: true });
-  connection = connectToken({
-    module: softHsm.module,
-    selector: { label: softHsm.label },
-    expectedSerial: undefined,
-    pin: { file: softHsm.pinFile, credential: false },
-    warmKeys: 'off',
-  });
+  connection = connectTo(softHsm);
   generateDesKey('AES_128_CMAC.des');
 });
 

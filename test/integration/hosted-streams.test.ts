@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { TokenStream } from '../../src/service/ports.ts';
+import type { TokenStream } from '../../src/service/token-values.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import { deadline, FaultyToken, type RunningToken } from '../support/faulty-token.ts';
 import { setUsage } from '../support/key-editor.ts';

@@ -8,12 +8,12 @@ import { encodeVersionId } from '../../src/domain/version-id.ts';
 import { AgreedMacs } from '../../src/pkcs11/agreed-macs.ts';
 import { findObjects } from '../../src/pkcs11/attributes.ts';
 import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
-import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
-import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
-import { TokenSession } from '../../src/pkcs11/token-session.ts';
+import type { TokenConnection } from '../../src/pkcs11/token-connection.ts';
+import type { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { peerMac, testPeer } from '../support/fake-agreement.ts';
 import { keysOf } from '../support/session-keys.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { connectTo, openTokenSession } from '../support/token-sessions.ts';
 
 const DATA = randomBytes(300);
 const P256 = 'EC_AGREE_P256_HMAC_SHA256';
@@ -24,14 +24,7 @@ let session: TokenSession;
 
 beforeAll(() => {
   softHsm = createSoftHsm();
-  process.env['SOFTHSM2_CONF'] = softHsm.configuration;
-  connection = connectToken({
-    module: softHsm.module,
-    selector: { label: softHsm.label },
-    expectedSerial: undefined,
-    pin: { file: softHsm.pinFile, credential: false },
-    warmKeys: 'off',
-  });
+  connection = connectTo(softHsm);
 });
 
 beforeEach(() => {
@@ -47,13 +40,7 @@ afterAll(() => {
 
 /** A session that knows nothing yet. */
 function open(): TokenSession {
-  return new TokenSession({
-    slot: connection.slot,
-    adopt: [],
-    canaryMac: connection.canaryMac,
-    locations: new KeyLocations(),
-    warmKeys: undefined,
-  });
+  return openTokenSession(connection);
 }
 
 let made = 0;

@@ -11,10 +11,11 @@ import { ImportKeys } from '../../src/pkcs11/import-keys.ts';
 import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
 import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { openSession } from '../../src/pkcs11/session.ts';
-import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
+import type { TokenConnection } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { wrapSecret } from '../../src/service/secret-wrapping.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { connectTo } from '../support/token-sessions.ts';
 import vectors from '../vectors/aes-cmac.json' with { type: 'json' };
 
 const DATA = Buffer.from('data');
@@ -28,14 +29,7 @@ const sessions: TokenSession[] = [];
 
 beforeAll(() => {
   softHsm = createSoftHsm();
-  process.env['SOFTHSM2_CONF'] = softHsm.configuration;
-  connection = connectToken({
-    module: softHsm.module,
-    selector: { label: softHsm.label },
-    expectedSerial: undefined,
-    pin: { file: softHsm.pinFile, credential: false },
-    warmKeys: 'off',
-  });
+  connection = connectTo(softHsm);
 });
 
 afterEach(() => {

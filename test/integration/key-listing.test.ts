@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Key } from '../../src/domain/key.ts';
 import { UPDATES_PER_TURN } from '../../src/pkcs11/object-memory.ts';
-import type { ListedKeys } from '../../src/service/ports.ts';
+import type { ListedKeys } from '../../src/service/token-values.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import { deadline } from '../support/faulty-token.ts';
 import { startHostedToken } from '../support/hosted-token.ts';

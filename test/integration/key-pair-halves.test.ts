@@ -8,10 +8,11 @@ import { AttributeReader, findObjects, type Handle } from '../../src/pkcs11/attr
 import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
 import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { openSession, type Session } from '../../src/pkcs11/session.ts';
-import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
+import type { TokenConnection } from '../../src/pkcs11/token-connection.ts';
 import { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { keysOf } from '../support/session-keys.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { connectTo } from '../support/token-sessions.ts';
 
 const ALGORITHM = 'EC_SIGN_P256_SHA256';
 /** As pkcs11-tool names the types. */
@@ -32,7 +33,6 @@ let other: Session;
 
 beforeAll(() => {
   softHsm = createSoftHsm();
-  process.env['SOFTHSM2_CONF'] = softHsm.configuration;
   softHsm.importPair('adopted-p256', pemOf('P-256'));
   softHsm.importPair('adopted-p384', pemOf('P-384'));
   softHsm.importPair('unruled', pemOf('P-256'));
@@ -42,13 +42,7 @@ beforeAll(() => {
       ...['--label', `tool-${algorithm}`, '--id', '0102'],
     );
   }
-  connection = connectToken({
-    module: softHsm.module,
-    selector: { label: softHsm.label },
-    expectedSerial: undefined,
-    pin: { file: softHsm.pinFile, credential: false },
-    warmKeys: 'off',
-  });
+  connection = connectTo(softHsm);
   other = openSession(connection.slot);
 });
 

@@ -6,12 +6,12 @@ import { SigildError } from '../../src/domain/errors.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import { AttributeReader, findObjects } from '../../src/pkcs11/attributes.ts';
 import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
-import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
 import { openSession } from '../../src/pkcs11/session.ts';
-import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
-import { TokenSession } from '../../src/pkcs11/token-session.ts';
+import type { TokenConnection } from '../../src/pkcs11/token-connection.ts';
+import type { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { wrapSecret } from '../../src/service/secret-wrapping.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { connectTo, openTokenSession } from '../support/token-sessions.ts';
 
 const DATA = Buffer.from('data');
 
@@ -22,19 +22,8 @@ let changes: KeyChanges;
 
 beforeAll(() => {
   softHsm = createSoftHsm();
-  process.env['SOFTHSM2_CONF'] = softHsm.configuration;
-  connection = connectToken({
-    module: softHsm.module,
-    selector: { label: softHsm.label },
-    expectedSerial: undefined,
-    pin: { file: softHsm.pinFile, credential: false },
-    warmKeys: 'off',
-  });
-  const { slot, canaryMac } = connection;
-  session = new TokenSession({
-    ...{ slot, canaryMac, adopt: [], locations: new KeyLocations() },
-    warmKeys: undefined,
-  });
+  connection = connectTo(softHsm);
+  session = openTokenSession(connection);
   changes = new KeyChanges(session);
 });
 

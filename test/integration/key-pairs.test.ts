@@ -15,11 +15,11 @@ import {
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import { KeyChanges } from '../../src/pkcs11/key-changes.ts';
-import { KeyLocations } from '../../src/pkcs11/key-locations.ts';
-import { connectToken, type TokenConnection } from '../../src/pkcs11/token-connection.ts';
-import { TokenSession } from '../../src/pkcs11/token-session.ts';
+import type { TokenConnection } from '../../src/pkcs11/token-connection.ts';
+import type { TokenSession } from '../../src/pkcs11/token-session.ts';
 import { keysOf } from '../support/session-keys.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { connectTo, openTokenSession } from '../support/token-sessions.ts';
 
 const DATA = randomBytes(300);
 
@@ -29,14 +29,7 @@ let session: TokenSession;
 
 beforeAll(() => {
   softHsm = createSoftHsm();
-  process.env['SOFTHSM2_CONF'] = softHsm.configuration;
-  connection = connectToken({
-    module: softHsm.module,
-    selector: { label: softHsm.label },
-    expectedSerial: undefined,
-    pin: { file: softHsm.pinFile, credential: false },
-    warmKeys: 'off',
-  });
+  connection = connectTo(softHsm);
 });
 
 beforeEach(() => {
@@ -52,13 +45,7 @@ afterAll(() => {
 
 /** A session that knows nothing yet. */
 function open(): TokenSession {
-  return new TokenSession({
-    slot: connection.slot,
-    adopt: [],
-    canaryMac: connection.canaryMac,
-    locations: new KeyLocations(),
-    warmKeys: { maxCopies: 10, recheckMs: 60_000 },
-  });
+  return openTokenSession(connection, { warmKeys: { maxCopies: 10, recheckMs: 60_000 } });
 }
 
 function create(name: string, algorithm: PairAlgorithm, createTimeMs = Date.now()): KeyVersion {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { DEFAULT_SETTINGS, type KeySettings } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { NewKey } from '../../src/service/ports.ts';
+import type { NewKey } from '../../src/service/token-values.ts';
 import { deadline, FaultyToken } from '../support/faulty-token.ts';
 import { on, type Pkcs11Shim } from '../support/pkcs11-shim.ts';
 

@@ -10,7 +10,7 @@ import {
   type StampedRecord,
 } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { NewKey } from '../../src/service/ports.ts';
+import type { NewKey } from '../../src/service/token-values.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import { startHostedToken } from '../support/hosted-token.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';

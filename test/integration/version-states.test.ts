@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { Key, KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import type { NewKey } from '../../src/service/ports.ts';
+import type { NewKey } from '../../src/service/token-values.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import { deadline, FaultyToken } from '../support/faulty-token.ts';
 import { signOne } from '../support/one-message.ts';

@@ -31,15 +31,15 @@ import type { TokenInfo } from '../../src/domain/token-info.ts';
 import { decodeVersionId } from '../../src/domain/version-id.ts';
 import { stamped } from '../../src/service/change-record.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
+import type { Token } from '../../src/service/ports.ts';
 import type {
   KnownKeys,
   ListedKeys,
   NewKey,
   RecordChange,
   SignedData,
-  Token,
   TokenStream,
-} from '../../src/service/ports.ts';
+} from '../../src/service/token-values.ts';
 import { aesCmac } from './aes-cmac.ts';
 import { FakeAgreement } from './fake-agreement.ts';
 import { FakePair } from './fake-pair.ts';

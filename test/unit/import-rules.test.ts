@@ -76,6 +76,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       '../service/reserved-text.ts',
       '../service/secret-wrapping.ts',
       '../service/start-failure.ts',
+      '../service/token-values.ts',
       'graphene-pk11',
       'pkcs11js',
       'node:fs',
@@ -93,6 +94,7 @@ const RULES: Readonly<Record<string, Rule>> = {
       '../domain/a.ts',
       '../service/ports.ts',
       '../service/start-failure.ts',
+      '../service/token-values.ts',
       'node:child_process',
     ],
     refused: [

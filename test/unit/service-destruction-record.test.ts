@@ -9,7 +9,7 @@ import {
 import { recordedVersions } from '../../src/domain/recorded-versions.ts';
 import { changeRecord, type RecordStore } from '../../src/service/change-record.ts';
 import { destroying, restoring, scheduling } from '../../src/service/destruction-record.ts';
-import type { RecordChange } from '../../src/service/ports.ts';
+import type { RecordChange } from '../../src/service/token-values.ts';
 import { keyVersion, versionRecord } from '../support/key-version.ts';
 
 const VERSION = keyVersion({ state: 'SUSPENDED' });

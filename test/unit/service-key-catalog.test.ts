@@ -4,7 +4,7 @@ import { SigildError } from '../../src/domain/errors.ts';
 import type { Key } from '../../src/domain/key.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
-import type { KnownKeys, ListedKeys } from '../../src/service/ports.ts';
+import type { KnownKeys, ListedKeys } from '../../src/service/token-values.ts';
 import { keyOf, keyVersion } from '../support/key-version.ts';
 
 const { signal } = new AbortController();

@@ -5,9 +5,9 @@ import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import { AccessPolicy } from '../../src/service/access-policy.ts';
 import type { RequestContext } from '../../src/service/caller.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
-import type { SignedData } from '../../src/service/ports.ts';
 import { FINGERPRINT_TEXT } from '../../src/service/reserved-text.ts';
 import { SigningService } from '../../src/service/signing-service.ts';
+import type { SignedData } from '../../src/service/token-values.ts';
 import { FakeToken } from '../support/fake-token.ts';
 
 const MAX_DATA_BYTES = 100;
