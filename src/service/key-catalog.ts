@@ -2,6 +2,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import type { Cancellation } from '../domain/cancellation.ts';
 import { ambiguousVersions, type Key } from '../domain/key.ts';
 import { untilAborted, withLimit } from './deadline.ts';
+import { KeySearches } from './key-searches.ts';
 import type { Token } from './ports.ts';
 import type { ListedKeys } from './token-values.ts';
 import { Turns } from './turns.ts';
@@ -33,8 +34,8 @@ interface Entry {
 /**
  * What is known of the keys on the token, so that a Sign costs no search.
  *
- * 1. A key that is not known is looked for on the token at once, so a key that another daemon or
- *    tool has just made is found.
+ * 1. A key that is not known is searched for on the token, so a key that another daemon or tool has
+ *    just made is found.
  * 2. {@link refresh} takes in what has changed; its caller runs it at an interval, which bounds how
  *    long a change made behind the daemon's back stays unseen. What was learned otherwise is read
  *    again then: of two reads that overlapped, the one that counts may have missed a change.
@@ -50,6 +51,11 @@ export class KeyCatalog {
   readonly #onUnreadable: KeyCatalogOptions['onUnreadable'];
   readonly #now: () => number;
   readonly #entries = new Map<string, Entry>();
+  readonly #searches = new KeySearches({
+    peek: (name) => this.peek(name),
+    read: (name) => this.#read(name),
+  });
+  /** By name: reads of keys that are known. */
   readonly #lookups = new Map<string, Promise<Key | undefined>>();
   /** By name: the read for {@link confirm} that waits for its time. */
   readonly #confirmations = new Map<string, Promise<Key | undefined>>();
@@ -87,6 +93,7 @@ export class KeyCatalog {
   ): Promise<Key | undefined> {
     const entry = this.#entries.get(name);
     if (entry && this.#now() - entry.readAtMs < maxAgeMs) return entry.key;
+    if (!entry) return this.#searches.find(name, signal);
     signal.throwIfAborted();
     return untilAborted(this.#lookup(name), signal);
   }
