@@ -13,6 +13,7 @@ export default defineConfig({
       project('contract', { built: true }),
       project('integration', { built: true }),
       project('e2e', { built: true }),
+      project('slow', { built: true }),
     ],
   },
 });
