@@ -1,6 +1,6 @@
 import { SigildError } from '../domain/errors.ts';
 import type { Key } from '../domain/key.ts';
-import { dueStep } from './due-rotation.ts';
+import { type DueStep, dueStep } from './due-rotation.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { KeyLifecycle } from './key-lifecycle.ts';
 import { Turns } from './turns.ts';
@@ -70,13 +70,17 @@ export class AutomaticRotation {
   #look(): void {
     if (!this.#options.isServing()) return;
     const nowMs = Date.now();
-    const due = this.#options.catalog.rotating().filter((key) => dueStep(key, nowMs));
-    for (const key of due) this.#begin(key);
+    for (const key of this.#options.catalog.rotating()) {
+      const step = dueStep(key, nowMs);
+      if (step) this.#begin(key, step);
+    }
   }
 
-  #begin({ name, settings }: Key): void {
+  #begin({ name, settings }: Key, step: DueStep): void {
     if (this.#tasks.has(name)) return;
-    const spreadMs = Math.min(MAX_SPREAD_MS, (settings.rotationPeriodMs ?? 0) * SPREAD_PER_PERIOD);
+    // What was left undone can be finished by any number of daemons.
+    const spread = step === 'finish' ? 0 : (settings.rotationPeriodMs ?? 0) * SPREAD_PER_PERIOD;
+    const spreadMs = Math.min(MAX_SPREAD_MS, spread);
     const task: Task = { failures: 0, reason: undefined, timer: undefined };
     this.#tasks.set(name, task);
     this.#wait(name, task, Math.random() * spreadMs);
