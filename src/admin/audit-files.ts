@@ -81,7 +81,7 @@ async function* fileLines(name: string): AsyncGenerator<readonly FileLine[], voi
 }
 
 /** Reads from where the file was left to its end. */
-async function* piecesOf(file: FileHandle): AsyncGenerator<Buffer, void, undefined> {
+export async function* piecesOf(file: FileHandle): AsyncGenerator<Buffer, void, undefined> {
   for (;;) {
     const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(PIECE_BYTES));
     if (bytesRead === 0) return;

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { sigildAddress } from '../config/environment.ts';
 import { packageVersion } from '../config/version.ts';
+import { addAuditCommands } from './audit-commands.ts';
 import { usageFailure } from './command-failure.ts';
 import { EXIT_STATUS, exitCodeOf } from './exit-status.ts';
 import { exampleText, type Invocation } from './invocation.ts';
@@ -50,6 +51,7 @@ function programFor(invocation: Invocation): Command {
   addPublicKeyCommands(addKeyCommands(program, invocation), invocation);
   addSigningCommands(program, invocation);
   addProvisionCommand(program, invocation);
+  addAuditCommands(program, invocation);
   return program;
 }
 
@@ -87,7 +89,8 @@ function helpEnd(): string {
     Object.values(EXIT_STATUS).map(({ code, meaning }) => [String(code), meaning]),
   );
   return `
-With -o json, a command prints one JSON document on stdout. An error is one JSON document on
+With -o json, a command prints one JSON document on stdout, and audit tail and audit query one
+a line. An error is one JSON document on
 stderr: { "error": { "reason", "message", "nextStep"?, "violations"?, "retryAfterMs"? } }.
 
 ${statuses}${exampleText([
