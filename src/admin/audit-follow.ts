@@ -22,13 +22,13 @@ const ROTATED = /^\.[0-9]{12,16}$/;
 export async function* followLines(
   name: string,
 ): AsyncGenerator<readonly LogLine[] | undefined, never, undefined> {
-  let last: LogLine | undefined;
+  let lastSeq = 0;
   for (;;) {
     for await (const lines of untilReplaced(name)) {
-      last = lines?.at(-1) ?? last;
+      lastSeq = lastSeqOf(lines) ?? lastSeq;
       yield lines;
     }
-    for (const file of await rotatedAfter(name, seqOf(last))) {
+    for (const file of await rotatedAfter(name, lastSeq)) {
       for await (const lines of logFile(file).lines()) {
         yield lines.map((line) => ({ file, line }));
       }
@@ -36,9 +36,12 @@ export async function* followLines(
   }
 }
 
-function seqOf(found: LogLine | undefined): number {
-  const read = found && readLogLine(found);
-  return read?.wrong === undefined ? (read?.line.seq ?? 0) : 0;
+function lastSeqOf(lines: readonly LogLine[] = []): number | undefined {
+  for (const line of lines.toReversed()) {
+    const read = readLogLine(line);
+    if (read.wrong === undefined) return read.line.seq;
+  }
+  return undefined;
 }
 
 /** The lines of a file until another one has its name. */

@@ -1,11 +1,8 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { hashOf } from '../../src/audit/line-hash.ts';
-import type { AuditLine, AuditLineStart } from '../../src/domain/audit-line.ts';
+import type { AuditLineStart, EndLine } from '../../src/domain/audit-line.ts';
 import { ZERO_HASH } from '../../src/domain/audit-line.ts';
 import { type AuditHead, sealedLine, sealText, unsealedText } from '../../src/domain/audit-seal.ts';
-
-/** What a line says beyond what every line begins with. */
-type Said<Line> = Line extends AuditLine ? Omit<Line, keyof AuditLineStart> : never;
 
 /** Makes the MAC of a seal: hexadecimal. */
 type MakeMac = (text: Uint8Array) => string;
@@ -45,9 +42,13 @@ export class LogMaker {
   }
 
   /** A Sign, or what is told instead. */
-  end(said: Partial<Said<Extract<AuditLine, { kind: 'end' }>>> = {}): this {
-    const operation = { request: `r-${this.#seq}`, client: 'shop', operation: 'Sign' };
-    return this.#write({ kind: 'end', ...operation, key: 'webhooks', outcome: 'OK', ...said });
+  end(said: Partial<Omit<EndLine, keyof AuditLineStart>> = {}): this {
+    const { request = `r-${this.#seq}`, trace, client = 'shop', peer, operation = 'Sign' } = said;
+    const { key = 'webhooks', version, outcome = 'OK', valid, items, failed, latencyUs } = said;
+    return this.#write({
+      ...{ kind: 'end', request, trace, client, peer, operation, key, version },
+      ...{ outcome, valid, items, failed, latencyUs },
+    });
   }
 
   seal(): this {
@@ -73,7 +74,7 @@ export class LogMaker {
     return fileOf(this.lines.slice(from, to));
   }
 
-  #write(said: Said<AuditLine>): this {
+  #write(said: object): this {
     this.#add(JSON.stringify({ ...this.#lineStart(), ...said }));
     return this;
   }
