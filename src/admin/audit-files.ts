@@ -26,9 +26,14 @@ const PIECE_BYTES = 65_536;
 const WAIT_MS = 100;
 const MAX_WAITS = 5;
 
-/** A log's file, which is read anew each time. Its lines throw {CommandFailure} USAGE. */
-export function logFile(name: string): LogFile {
-  return { name, lines: () => fileLines(name) };
+/** What a daemon keeps beside its log; a pattern such as audit.log* names it too. */
+const LOCK = '.lock';
+
+/** The files of a log, which are read anew each time. Their lines throw {CommandFailure} USAGE. */
+export function logFiles(names: readonly string[]): LogFile[] {
+  return names
+    .filter((name) => !name.endsWith(LOCK))
+    .map((name) => ({ name, lines: () => linesIn(name) }));
 }
 
 /**
@@ -62,7 +67,8 @@ async function firstSeq(file: LogFile): Promise<number> {
   return Number.MAX_SAFE_INTEGER;
 }
 
-async function* fileLines(name: string): AsyncGenerator<readonly FileLine[], void, undefined> {
+/** All lines of a file. @throws {CommandFailure} USAGE */
+export async function* linesIn(name: string): AsyncGenerator<readonly FileLine[], void, undefined> {
   const splitter = new LineSplitter(MAX_AUDIT_LINE_BYTES);
   let file: FileHandle | undefined;
   try {

@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { MAX_AUDIT_LINE_BYTES } from '../domain/audit-line.ts';
-import { type LogLine, logFile, piecesOf } from './audit-files.ts';
+import { type LogLine, linesIn, piecesOf } from './audit-files.ts';
 import { readLogLine } from './audit-line-text.ts';
 import { messageOf, usageFailure } from './command-failure.ts';
 import { type FileLine, LineSplitter } from './line-splitter.ts';
@@ -29,7 +29,7 @@ export async function* followLines(
       yield lines;
     }
     for (const file of await rotatedAfter(name, lastSeq)) {
-      for await (const lines of logFile(file).lines()) {
+      for await (const lines of linesIn(file)) {
         yield lines.map((line) => ({ file, line }));
       }
     }

@@ -1,4 +1,4 @@
-import { inOrder, type LogLine, linesOf, logFile } from './audit-files.ts';
+import { inOrder, type LogLine, linesIn, linesOf, logFiles } from './audit-files.ts';
 import { type AuditFilter, passes } from './audit-filter.ts';
 import { followLines } from './audit-follow.ts';
 import { printedLine, readLogLine } from './audit-line-text.ts';
@@ -44,7 +44,7 @@ export async function query(
   streams: OutputStreams,
 ): Promise<void> {
   const printer = new LinePrinter(output, streams, filter);
-  for await (const found of linesOf(await inOrder(files.map(logFile)))) {
+  for await (const found of linesOf(await inOrder(logFiles(files)))) {
     await printer.print(found);
     if (!printer.isOpen) return;
   }
@@ -55,7 +55,7 @@ export async function query(
 async function* batchesOf(
   file: string,
 ): AsyncGenerator<readonly LogLine[] | undefined, void, undefined> {
-  for await (const lines of logFile(file).lines()) yield lines.map((line) => ({ file, line }));
+  for await (const lines of linesIn(file)) yield lines.map((line) => ({ file, line }));
   yield undefined;
 }
 

@@ -3,7 +3,7 @@ import { withAuditWitness } from '../pkcs11/audit-witness.ts';
 import { selectToken } from '../pkcs11/token-selection.ts';
 import type { ChainPoint } from './audit-chain.ts';
 import { verificationDocument, verificationText } from './audit-documents.ts';
-import { inOrder, logFile } from './audit-files.ts';
+import { inOrder, logFiles } from './audit-files.ts';
 import { type LogWitness, verifyLog } from './audit-verifier.ts';
 import { EXIT_STATUS } from './exit-status.ts';
 import type { CommandResult } from './invocation.ts';
@@ -47,7 +47,7 @@ export async function verifyChain(
   { after, expect: expected, continued: isContinued = false }: VerifyLogOptions,
   witness?: LogWitness,
 ): Promise<CommandResult> {
-  const ordered = await inOrder(files.map(logFile));
+  const ordered = await inOrder(logFiles(files));
   const report = await verifyLog(ordered, { witness, after, expected, isContinued });
   const document = verificationDocument(report, {
     isChainOnly: witness === undefined,

@@ -6,7 +6,7 @@ export const EXIT_STATUS = {
   failed: { code: EXIT_CODES.FAILURE, meaning: 'the daemon or the token refused or failed' },
   notValid: {
     code: 2,
-    meaning: 'the signature is not valid, or the log is not whole (verify only)',
+    meaning: 'the signature is not valid, or the log not whole (verify and audit verify only)',
   },
   differs: { code: 3, meaning: 'the keys differ from the plan (provision --check only)' },
   usage: { code: EXIT_CODES.USAGE, meaning: 'the command line, or the input it names, is wrong' },

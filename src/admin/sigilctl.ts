@@ -89,9 +89,9 @@ function helpEnd(): string {
     Object.values(EXIT_STATUS).map(({ code, meaning }) => [String(code), meaning]),
   );
   return `
-With -o json, a command prints one JSON document on stdout, and audit tail and audit query one
-a line. An error is one JSON document on
-stderr: { "error": { "reason", "message", "nextStep"?, "violations"?, "retryAfterMs"? } }.
+With -o json, a command prints one JSON document on stdout; audit tail and audit query print one
+for each line. An error is one JSON document on stderr:
+{ "error": { "reason", "message", "nextStep"?, "violations"?, "retryAfterMs"? } }.
 
 ${statuses}${exampleText([
   'sigilctl token init --label prod --module PATH --so-pin-file F --pin-file F',
