@@ -4,7 +4,10 @@ import { EXIT_CODES } from '../lifecycle/exit-codes.ts';
 export const EXIT_STATUS = {
   done: { code: EXIT_CODES.OK, meaning: 'done' },
   failed: { code: EXIT_CODES.FAILURE, meaning: 'the daemon or the token refused or failed' },
-  notValid: { code: 2, meaning: 'the signature is not valid (verify only)' },
+  notValid: {
+    code: 2,
+    meaning: 'the signature is not valid, or the log not whole (verify and audit verify only)',
+  },
   differs: { code: 3, meaning: 'the keys differ from the plan (provision --check only)' },
   usage: { code: EXIT_CODES.USAGE, meaning: 'the command line, or the input it names, is wrong' },
   unreachable: {

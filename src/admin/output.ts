@@ -7,7 +7,10 @@ export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** Where a command writes to. */
 export interface OutputStreams {
-  readonly stdout: { write(text: string | Uint8Array): unknown };
+  readonly stdout: {
+    /** @param done called when the text has gone, or cannot go any more */
+    write(text: string | Uint8Array, done?: (error?: Error | null) => void): unknown;
+  };
   readonly stderr: { write(text: string): unknown };
 }
 

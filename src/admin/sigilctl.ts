@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { sigildAddress } from '../config/environment.ts';
 import { packageVersion } from '../config/version.ts';
+import { addAuditCommands } from './audit-commands.ts';
 import { usageFailure } from './command-failure.ts';
 import { EXIT_STATUS, exitCodeOf } from './exit-status.ts';
 import { exampleText, type Invocation } from './invocation.ts';
@@ -50,6 +51,7 @@ function programFor(invocation: Invocation): Command {
   addPublicKeyCommands(addKeyCommands(program, invocation), invocation);
   addSigningCommands(program, invocation);
   addProvisionCommand(program, invocation);
+  addAuditCommands(program, invocation);
   return program;
 }
 
@@ -87,8 +89,9 @@ function helpEnd(): string {
     Object.values(EXIT_STATUS).map(({ code, meaning }) => [String(code), meaning]),
   );
   return `
-With -o json, a command prints one JSON document on stdout. An error is one JSON document on
-stderr: { "error": { "reason", "message", "nextStep"?, "violations"?, "retryAfterMs"? } }.
+With -o json, a command prints one JSON document on stdout; audit tail and audit query print one
+for each line. An error is one JSON document on stderr:
+{ "error": { "reason", "message", "nextStep"?, "violations"?, "retryAfterMs"? } }.
 
 ${statuses}${exampleText([
   'sigilctl token init --label prod --module PATH --so-pin-file F --pin-file F',

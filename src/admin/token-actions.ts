@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { type TokenModule, withModule } from '../pkcs11/module.ts';
 import {
   describeToken,
   measureToken,
@@ -8,6 +7,7 @@ import {
 } from '../pkcs11/token-report.ts';
 import { presentTokens, selectToken } from '../pkcs11/token-selection.ts';
 import type { CommandResult } from './invocation.ts';
+import { onModule } from './on-module.ts';
 import { readNewPins, readUserPin } from './pin-input.ts';
 import {
   type NewTokenDocument,
@@ -15,7 +15,6 @@ import {
   tokenDetailsText,
   tokenListText,
 } from './token-documents.ts';
-import { tokenFailure } from './token-failure.ts';
 import { assertPinLengths, findFreeSlot, initToken, parseLabel } from './token-provisioning.ts';
 
 export interface InitOptions {
@@ -88,16 +87,4 @@ export async function showToken(options: InfoOptions): Promise<CommandResult> {
 async function givenPin({ login = false, pinFile, pinFd }: InfoOptions) {
   if (!login && pinFile === undefined && pinFd === undefined) return undefined;
   return readUserPin({ name: 'user PIN', file: pinFile, fd: pinFd });
-}
-
-/** @throws {CommandFailure} also for what the module or the token refuses */
-async function onModule<Result>(
-  file: string,
-  work: (module: TokenModule) => Result | Promise<Result>,
-): Promise<Result> {
-  try {
-    return await withModule(resolve(file), work);
-  } catch (error) {
-    throw tokenFailure(error);
-  }
 }

@@ -1,10 +1,9 @@
 import { type Command, Option } from 'commander';
 import { usageFailure } from './command-failure.ts';
 import { addDaemonOptions, addressOf, type DaemonOptions } from './daemon-options.ts';
-import { addCommand, addGroup, type Invocation, integer, printing } from './invocation.ts';
+import { fdOption } from './fd-option.ts';
+import { addCommand, addGroup, type Invocation, printing } from './invocation.ts';
 import type { InfoOptions, InitOptions } from './token-actions.ts';
-
-const MAX_FD = 65_535;
 
 const MODULE = '/usr/lib/softhsm/libsofthsm2.so';
 const INIT = `sigilctl token init --label prod --module ${MODULE}`;
@@ -119,8 +118,4 @@ function isOfModule(options: AnyInfoOptions): options is DaemonOptions & InfoOpt
   }
   if (options.label !== undefined) return true;
   throw usageFailure('--label is not given', 'sigilctl token list shows the labels of a module');
-}
-
-function fdOption(flags: string, description: string, conflict: string): Option {
-  return new Option(flags, description).argParser(integer(0, MAX_FD)).conflicts(conflict);
 }

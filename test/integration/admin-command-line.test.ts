@@ -40,6 +40,10 @@ test.each([
   'key jwks',
   'sign',
   'verify',
+  'audit',
+  'audit verify',
+  'audit tail',
+  'audit query',
 ])('the help of "%s" has examples of it', async (command) => {
   const run = await sigilctl([...command.split(' '), '--help'].filter(Boolean));
 

@@ -1,0 +1,192 @@
+import { createHash, type Hash } from 'node:crypto';
+import { hashOf } from '../audit/line-hash.ts';
+import {
+  type AuditLine,
+  readAuditLine,
+  type SealLine,
+  type StartLine,
+  ZERO_HASH,
+} from '../domain/audit-line.ts';
+import { sealText, unsealedPart } from '../domain/audit-seal.ts';
+import type { FileLine } from './line-splitter.ts';
+
+/** Where a line of a log stands. */
+export interface LinePlace {
+  readonly file: string;
+  /** From 1; 0 where the file has none. */
+  readonly line: number;
+  /** The line's number in the log, as far as it is known. */
+  readonly seq?: number | undefined;
+}
+
+/** What is wrong with a log; `seal` where its seals prove nothing. */
+export interface LogProblem extends LinePlace {
+  readonly kind: 'changed' | 'removed' | 'inserted' | 'reordered' | 'torn' | 'cut' | 'seal';
+  readonly message: string;
+}
+
+/** A line's place in the chain, from which the next one is checked. */
+export interface ChainPoint {
+  readonly seq: number;
+  /** Hexadecimal SHA-256 of the line; undefined where it is not known. */
+  readonly hash: string | undefined;
+}
+
+export const BEFORE_FIRST: ChainPoint = { seq: 0, hash: ZERO_HASH };
+
+/** What a seal's MAC turned out to be: the audit key's, another's, or there is no such key to ask. */
+export type SealVerdict = 'sealed' | 'other' | 'no-key';
+
+/** @param auditKey hexadecimal CKA_ID; undefined where no line tells it: any audit key will do */
+export type CheckSeal = (
+  auditKey: string | undefined,
+  text: Uint8Array,
+  mac: string,
+) => SealVerdict;
+
+/** Lines that cannot be read, of which the first may be torn, until a start line carries their hash. */
+interface TornPart {
+  readonly place: LinePlace;
+  readonly why: string;
+  readonly hash: Hash;
+  isEnded: boolean;
+}
+
+/** Follows the chain of one log from line to line, in constant memory. */
+export class AuditChain {
+  readonly #checkSeal: CheckSeal | undefined;
+  #last: ChainPoint;
+  #place: LinePlace | undefined;
+  #torn: TornPart | undefined;
+  #start: StartLine | undefined;
+  /** Every seal that was checked, or that stands there where none is. */
+  seals = 0;
+  lastSeal: SealLine | undefined;
+  lines = 0;
+  tornParts = 0;
+  /** Where the last torn part that a start has taken up stood. */
+  lastTorn: LinePlace | undefined;
+
+  /**
+   * @param after what the first line follows
+   * @param checkSeal undefined to follow the chain alone
+   */
+  constructor(after: ChainPoint, checkSeal: CheckSeal | undefined) {
+    this.#last = after;
+    this.#checkSeal = checkSeal;
+  }
+
+  /** The last line that was found to be right. */
+  get last(): ChainPoint {
+    return this.#last;
+  }
+
+  get place(): LinePlace | undefined {
+    return this.#place;
+  }
+
+  /** The log's UUID, once a line has told it. */
+  get log(): string | undefined {
+    return this.#start?.log;
+  }
+
+  /** Takes the next line. @returns what is wrong with it or with what stands before it */
+  take(raw: FileLine, file: string): LogProblem | undefined {
+    const place = { file, line: raw.number, seq: this.#last.seq + 1 };
+    const read = raw.isWhole ? readAuditLine(raw.bytes) : { wrong: whyNotWhole(raw) };
+    if (read.wrong !== undefined) {
+      this.#tear(raw, place, read.wrong);
+      return undefined;
+    }
+    const { line } = read;
+    const found = { file, line: raw.number, seq: line.seq };
+    const problem = this.#broken(line, found) ?? this.#misplaced(line, found);
+    if (problem) return problem;
+    this.lines += 1;
+    this.#last = { seq: line.seq, hash: hashOf(raw.bytes) };
+    this.#place = found;
+    if (line.kind === 'start') this.#start = line;
+    return line.kind === 'seal' ? this.#sealed(line, read.text, found) : undefined;
+  }
+
+  /** @returns what is wrong with the end */
+  finish(): LogProblem | undefined {
+    return this.#torn && this.#tornProblem(this.#torn);
+  }
+
+  #tear(raw: FileLine, place: LinePlace, why: string): void {
+    this.#torn ??= { place, why, hash: createHash('sha256'), isEnded: false };
+    const torn = this.#torn;
+    if (torn.isEnded) torn.hash.update('\n');
+    torn.hash.update(raw.bytes);
+    torn.isEnded = raw.isEnded;
+  }
+
+  /** Whether the line does not follow the one before, or the torn part before it. */
+  #broken(line: AuditLine, found: LinePlace): LogProblem | undefined {
+    const torn = this.#torn;
+    if (!torn) return this.#unlinked(line, found);
+    const isTakenUp =
+      line.kind === 'start' &&
+      line.seq === this.#last.seq + 2 &&
+      line.prev === torn.hash.digest('hex');
+    if (!isTakenUp) return this.#tornProblem(torn);
+    this.#torn = undefined;
+    this.tornParts += 1;
+    this.lastTorn = torn.place;
+    return undefined;
+  }
+
+  #unlinked({ seq, prev }: AuditLine, found: LinePlace): LogProblem | undefined {
+    const expected = this.#last.seq + 1;
+    if (seq > expected) return { kind: 'removed', ...found, message: missing(expected, seq - 1) };
+    if (seq < expected) {
+      const message = `a line with seq ${expected} belongs there; this one is not of this place`;
+      return { kind: 'inserted', ...found, message };
+    }
+    if (this.#last.hash === undefined || this.#last.hash === prev) return undefined;
+    const message = 'its prev is not the hash of the line before';
+    return { kind: 'changed', ...found, message };
+  }
+
+  #misplaced(line: AuditLine, found: LinePlace): LogProblem | undefined {
+    if (line.seq === 1 && line.kind !== 'start') {
+      return { kind: 'changed', ...found, message: 'the first line of a log is a start' };
+    }
+    if (line.kind !== 'start' || !this.#start || this.#start.log === line.log) return undefined;
+    return { kind: 'inserted', ...found, message: `it is of another log, ${line.log}` };
+  }
+
+  #sealed(line: SealLine, text: string, found: LinePlace): LogProblem | undefined {
+    const auditKey = this.#start?.auditKey;
+    const unsealed = sealText(unsealedPart(text));
+    const verdict = this.#checkSeal?.(auditKey, unsealed, line.mac) ?? 'sealed';
+    if (verdict === 'no-key') return { kind: 'seal', ...found, message: noKey(auditKey) };
+    if (verdict === 'other') {
+      const since = this.lastSeal ? `the seal with seq ${this.lastSeal.seq}` : 'the first line';
+      const message = `its MAC is not the audit key's: this line, or one since ${since}, was changed`;
+      return { kind: 'changed', ...found, message };
+    }
+    this.seals += 1;
+    this.lastSeal = line;
+    return undefined;
+  }
+
+  #tornProblem({ place, why, isEnded }: TornPart): LogProblem {
+    const kind = isEnded ? 'changed' : 'torn';
+    return { kind, ...place, message: `${why}, and no start line follows that carries its hash` };
+  }
+}
+
+function whyNotWhole({ isEnded }: FileLine): string {
+  return isEnded ? 'it is longer than any line' : 'it has no end';
+}
+
+export function missing(from: number, to: number): string {
+  return from === to ? `the line with seq ${from} is missing` : `seq ${from} to ${to} are missing`;
+}
+
+function noKey(auditKey: string | undefined): string {
+  const key = auditKey === undefined ? 'an audit key' : `the audit key with id ${auditKey}`;
+  return `the token does not hold ${key}, so its seals cannot be checked: is it the right token?`;
+}

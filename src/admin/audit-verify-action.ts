@@ -1,0 +1,61 @@
+import type { AuditHead } from '../domain/audit-seal.ts';
+import { withAuditWitness } from '../pkcs11/audit-witness.ts';
+import { selectToken } from '../pkcs11/token-selection.ts';
+import type { ChainPoint } from './audit-chain.ts';
+import { verificationDocument, verificationText } from './audit-documents.ts';
+import { inOrder, logFiles } from './audit-files.ts';
+import { type LogWitness, verifyLog } from './audit-verifier.ts';
+import { EXIT_STATUS } from './exit-status.ts';
+import type { CommandResult } from './invocation.ts';
+import { onModule } from './on-module.ts';
+import { readUserPin } from './pin-input.ts';
+
+/** The token that has sealed a log. */
+export interface SealTokenOptions {
+  readonly module: string;
+  readonly label: string;
+  readonly serial?: string;
+  readonly pinFile?: string;
+  readonly pinFd?: number;
+}
+
+export interface VerifyLogOptions {
+  readonly after?: ChainPoint;
+  readonly expect?: AuditHead;
+  readonly continued?: boolean;
+}
+
+/**
+ * `audit verify` with the token. What the token keeps is read before the files are, to which a daemon
+ * may be adding lines.
+ */
+export async function verifySealed(
+  files: readonly string[],
+  options: VerifyLogOptions & SealTokenOptions,
+): Promise<CommandResult> {
+  const { module, label, serial, pinFile, pinFd } = options;
+  return onModule(module, async (loaded) => {
+    const token = selectToken(loaded, { label, serial });
+    const pin = await readUserPin({ name: 'user PIN', file: pinFile, fd: pinFd });
+    return withAuditWitness(token, pin, (witness) => verifyChain(files, options, witness));
+  });
+}
+
+/** `audit verify`. @param witness undefined to follow the chain alone */
+export async function verifyChain(
+  files: readonly string[],
+  { after, expect: expected, continued: isContinued = false }: VerifyLogOptions,
+  witness?: LogWitness,
+): Promise<CommandResult> {
+  const ordered = await inOrder(logFiles(files));
+  const report = await verifyLog(ordered, { witness, after, expected, isContinued });
+  const document = verificationDocument(report, {
+    isChainOnly: witness === undefined,
+    ...{ isContinued, after },
+  });
+  return {
+    document,
+    text: verificationText(document, report),
+    exitCode: document.whole ? EXIT_STATUS.done.code : EXIT_STATUS.notValid.code,
+  };
+}
