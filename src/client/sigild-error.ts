@@ -52,7 +52,7 @@ export function failureOfCall(failure: CallFailure): Failure {
 
 /** The failure of a frame. */
 export function failureOfFrame(answer: Status__Output): Failure {
-  const details = decodeErrorDetails(googleRpc.Status.serialize(answer as Status));
+  const details = readDetails(googleRpc.Status.serialize(answer as Status));
   return failureOf(answer.code ?? status.UNKNOWN, answer.message ?? '', details);
 }
 

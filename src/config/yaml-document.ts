@@ -8,6 +8,7 @@ import {
   parseDocument,
   visit,
 } from 'yaml';
+import { tooDeepAt } from './yaml-depth.ts';
 
 export type Path = readonly PropertyKey[];
 
@@ -35,12 +36,16 @@ export class YamlDocument {
 
   constructor(text: string) {
     this.#text = text;
-    this.#document = parseDocument(text, {
+    const deepAt = tooDeepAt(text);
+    this.#document = parseDocument(deepAt === undefined ? text : '', {
       prettyErrors: false,
       stringKeys: true,
       uniqueKeys: true,
     });
-    this.problems = [...this.#syntaxProblems(), ...this.#contentProblems()];
+    this.problems =
+      deepAt === undefined
+        ? [...this.#syntaxProblems(), ...this.#contentProblems()]
+        : [{ position: this.#at(deepAt), message: 'nothing here is nested as deeply as this' }];
     this.value = this.problems.length > 0 ? undefined : this.#document.toJS();
   }
 

@@ -17,7 +17,7 @@ import { destroyQuietly, type KeySource } from './key-creation.ts';
 import { IMPORT_PROOF, PUBLIC_IMPORT_PROOF } from './key-template.ts';
 import { digestOf, keyPair, signDigest, verifyHere } from './pair-signature.ts';
 import { importedPairTemplates } from './pair-template.ts';
-import { suitsPair } from './public-key.ts';
+import { spkiOf, suitsPair } from './public-key.ts';
 import type { Session } from './session.ts';
 
 const PROBE = Buffer.from('sigild looks whether an imported private key works');
@@ -69,22 +69,27 @@ export function pairImportOf(
 /** Of keys of a named curve with an uncompressed point, in DER. */
 const EC_SPKI_BYTES = { 'P-256': 91, 'P-384': 120, 'P-521': 158 } as const;
 
-/** Node 20.20 aborts the process where a key at the point at infinity is exported as a JWK. */
+/** Whether the point is in the form that the token is given. */
 function hasWholePoint(algorithm: PairAlgorithm, spki: Uint8Array): boolean {
   const facts = PAIR_ALGORITHMS[algorithm];
   return facts.scheme !== 'ECDSA' || spki.byteLength === EC_SPKI_BYTES[facts.curve];
 }
 
-function parsePublicKey(algorithm: PairAlgorithm, spki: Uint8Array): KeyObject {
+/** @throws {SigildError} WRAPPED_KEY_INVALID for what is not the one encoding of such a key */
+export function parsePublicKey(algorithm: PairAlgorithm, spki: Uint8Array): KeyObject {
   const wrong = `public_key_der: it is no public key for ${algorithm}`;
   if (!hasWholePoint(algorithm, spki)) throw invalid(wrong);
   let key: KeyObject;
+  let canonical: Buffer;
   try {
     key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+    canonical = spkiOf(key);
   } catch (error) {
     throw invalid(wrong, error);
   }
-  if (suitsPair(algorithm, key)) return key;
+  // Node 20.20 takes the point at infinity for a key when bytes behind it make up for its length, and
+  // aborts the process when it is asked for the curve of that key.
+  if (canonical.equals(spki) && suitsPair(algorithm, key)) return key;
   throw invalid(wrong);
 }
 

@@ -7,14 +7,13 @@ import type { StreamService } from '../service/stream-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { type Caller, Connections } from './connections.ts';
 import { MAX_BATCH_BYTES } from './decode-signing.ts';
-import { signingServiceDefinition } from './field-limit.ts';
+import { keyServiceDefinition, signingServiceDefinition } from './field-limit.ts';
 import type { Health } from './health.ts';
 import { importHandlers } from './import-handlers.ts';
 import { type KeyServices, keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
 import { type MessageStreamLimits, MessageStreams } from './message-streams.ts';
 import { Pipelines } from './pipeline.ts';
-import { v1 } from './proto.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
 import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
@@ -102,7 +101,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     signingServiceDefinition,
     signingHandlers(options, environment, pipelines, messageStreams),
   );
-  server.addService(v1.KeyService.service, {
+  server.addService(keyServiceDefinition, {
     ...keyHandlers(options, environment),
     ...importHandlers(options.imports, environment),
   });

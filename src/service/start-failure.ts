@@ -5,7 +5,14 @@
  * - `wrong-pin`: the token refused the PIN; trying again may lock the token
  * - `wrong-token`: another token has taken the configured one's place
  */
-export type StartFailureKind = 'configuration' | 'unavailable' | 'wrong-pin' | 'wrong-token';
+export const START_FAILURE_KINDS = [
+  'configuration',
+  'unavailable',
+  'wrong-pin',
+  'wrong-token',
+] as const;
+
+export type StartFailureKind = (typeof START_FAILURE_KINDS)[number];
 
 /** Its message says what was looked for, what was found and what to do; it holds no secret. */
 export class StartFailure extends Error {

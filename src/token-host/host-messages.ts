@@ -5,7 +5,7 @@ import type {
   WarmMode,
   Warmth,
 } from '../domain/token-options.ts';
-import type { StartFailureKind } from '../service/start-failure.ts';
+import { START_FAILURE_KINDS, type StartFailureKind } from '../service/start-failure.ts';
 
 /** The first and only message from the front to a host process. */
 export interface StartMessage {
@@ -25,7 +25,9 @@ export interface StartMessage {
   readonly sessions: number;
 }
 
-/** 0 to 2 are the standard streams, 3 is the channel on which these messages travel. */
+/** The descriptor of the pipe on which these messages travel; 0 to 2 are the standard streams. */
+export const CONTROL_FD = 3;
+
 export const FIRST_LANE_FD = 4;
 
 /** Every lane has tried to open its session. */
@@ -52,3 +54,40 @@ export interface DefectMessage {
 }
 
 export type HostMessage = ReadyMessage | FailedMessage | DefectMessage;
+
+/**
+ * @param value what a host has sent
+ * @param sessions how many lanes it was asked for
+ * @returns undefined for what is no message
+ */
+export function hostMessage(value: unknown, sessions: number): HostMessage | undefined {
+  const message = (value ?? {}) as HostMessage;
+  switch (message.type) {
+    case 'ready':
+      return isReady(message, sessions) ? message : undefined;
+    case 'failed': {
+      const isFailure =
+        START_FAILURE_KINDS.includes(message.kind) && typeof message.message === 'string';
+      return isFailure ? message : undefined;
+    }
+    case 'defect':
+      return typeof message.stack === 'string' ? message : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function isReady({ serial, lanes, warmth, shortage }: ReadyMessage, sessions: number): boolean {
+  const hasLanes =
+    Array.isArray(lanes) &&
+    lanes.length > 0 &&
+    new Set(lanes).size === lanes.length &&
+    lanes.every((lane) => Number.isInteger(lane) && lane >= 0 && lane < sessions);
+  return (
+    hasLanes &&
+    typeof serial === 'string' &&
+    typeof warmth?.warm === 'boolean' &&
+    typeof warmth.why === 'string' &&
+    (shortage === undefined || typeof shortage === 'string')
+  );
+}

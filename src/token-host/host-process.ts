@@ -1,10 +1,12 @@
+import { Socket } from 'node:net';
 import { constants, getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { KeyLocations } from '../pkcs11/key-locations.ts';
 import { connectToken, type TokenConnection } from '../pkcs11/token-connection.ts';
 import { StartFailure } from '../service/start-failure.ts';
-import { FIRST_LANE_FD, type HostMessage, type StartMessage } from './host-messages.ts';
+import { ControlChannel } from './control-channel.ts';
+import { CONTROL_FD, FIRST_LANE_FD, type HostMessage, type StartMessage } from './host-messages.ts';
 import type { LaneData, LaneMessage } from './session-lane.ts';
 
 /**
@@ -45,9 +47,19 @@ interface OpenedLanes {
   readonly ended: Promise<unknown>;
 }
 
-function send(message: HostMessage, sent: () => void = () => undefined): void {
-  if (process.connected) process.send?.(message, sent);
-  else sent();
+/** The front's messages: one, which starts this. */
+const control = new ControlChannel(new Socket({ fd: CONTROL_FD }), {
+  onMessage: (message) => {
+    run(message as StartMessage).catch(fail);
+  },
+  onNonsense: () => fail(new Error('the front said what makes no sense')),
+  onClose: () => {
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), ORPHAN_LIMIT_MS).unref();
+  },
+});
+
+function send(message: HostMessage, sent?: () => void): void {
+  control.send(message, sent);
 }
 
 /** Threads get the priority of the one that starts them, so this comes before the lanes. */
@@ -72,7 +84,7 @@ async function run(message: StartMessage): Promise<void> {
   if (message.survey) await survey(connection, locations, ended);
   await ended;
   connection.close();
-  if (process.connected) process.disconnect();
+  control.close();
 }
 
 async function openLanes(
@@ -157,9 +169,3 @@ function failureMessage(error: unknown): HostMessage {
 }
 
 for (const signal of SIGNALS_OF_THE_FRONT) process.on(signal, () => undefined);
-process.once('disconnect', () => {
-  setTimeout(() => process.kill(process.pid, 'SIGKILL'), ORPHAN_LIMIT_MS).unref();
-});
-process.once('message', (message: StartMessage) => {
-  run(message).catch(fail);
-});

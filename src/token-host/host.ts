@@ -1,12 +1,14 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { TokenUser } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
+import { ControlChannel } from './control-channel.ts';
 import {
+  CONTROL_FD,
   FIRST_LANE_FD,
-  type HostMessage,
+  hostMessage,
   type ReadyMessage,
   type StartMessage,
 } from './host-messages.ts';
@@ -88,11 +90,10 @@ export function userOf({ lanes, warmth }: Host): TokenUser {
 
 function spawnHost({ program, environment, sessions }: HostOptions): ChildProcess {
   const pipes = Array.from({ length: sessions }, () => 'pipe' as const);
-  const child = fork(program, {
+  const child = spawn(process.execPath, [program], {
     // The module's own output goes to the journal and never among the log lines on stdout.
-    stdio: ['ignore', 2, 2, 'ipc', ...pipes],
+    stdio: ['ignore', 2, 2, 'pipe', ...pipes],
     env: environment,
-    execArgv: [],
   });
   // What breaks a pipe ends the process or a lane, and each of those is noticed by itself.
   child.on('error', () => undefined);
@@ -133,12 +134,21 @@ async function readyMessage(
       leave = () => refuse('the token host is not wanted any more');
       if (signal.aborted) leave();
       signal.addEventListener('abort', leave, { once: true });
-      child.on('message', (message: HostMessage) => {
-        if (message.type === 'ready') resolve(message);
+      const nonsense = () => {
+        refuse('the token host said what makes no sense');
+        onDefect('a token host said what makes no sense');
+      };
+      const pipe = child.stdio?.[CONTROL_FD] as Socket | undefined;
+      const onMessage = (value: unknown) => {
+        const message = hostMessage(value, options.sessions);
+        if (!message) nonsense();
+        else if (message.type === 'ready') resolve(message);
         else if (message.type === 'failed') reject(new StartFailure(message.kind, message.message));
         else onDefect(message.stack);
-      });
-      child.send(startMessage(options));
+      };
+      if (pipe) {
+        new ControlChannel(pipe, { onMessage, onNonsense: nonsense }).send(startMessage(options));
+      }
     });
   } finally {
     clearTimeout(timer);

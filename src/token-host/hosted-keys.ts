@@ -38,6 +38,8 @@ interface MacCall {
   readonly macs: number;
   /** The length of a result that can be right. */
   readonly resultBytes: number;
+  /** Whether a result of that length can be right; absent where each can. */
+  readonly isPossible?: (result: Buffer) => boolean;
 }
 
 type UseOfKeys = 'sign' | 'verify' | 'signAgreed' | 'verifyAgreed' | 'publicKeys';
@@ -102,8 +104,11 @@ export class HostedKeys implements Pick<Token, UseOfKeys> {
     versions: readonly KeyVersion[],
     signal: Cancellation,
   ): Promise<readonly Uint8Array[]> {
-    const check = (answer: Buffer) =>
-      this.#fingerprints.check(decodePublicKeys(answer).fingerprints, versions);
+    const check = (answer: Buffer) => {
+      const { result, fingerprints } = decodePublicKeys(answer);
+      if (result.length !== versions.length) throw new Error('it left public keys out');
+      return this.#fingerprints.check(fingerprints, versions);
+    };
     const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs, signal, check };
     const answer = await this.#dispatcher.submit(encodeVersionRefs(versions), options);
     return decodePublicKeys(answer).result;
@@ -128,18 +133,22 @@ export class HostedKeys implements Pick<Token, UseOfKeys> {
     macs: number,
     signal: Cancellation,
   ): Promise<readonly (KeyVersion | undefined)[]> {
-    const call = { frame, versions, macs, resultBytes: 2 * messages };
+    const isPossible = (result: Buffer) =>
+      decodeIndexes(result).every((index) => index >= -1 && index < versions.length);
+    const call = { frame, versions, macs, resultBytes: 2 * messages, isPossible };
     return decodeIndexes(await this.#submit(call, signal)).map((index) => versions[index]);
   }
 
   async #submit(
-    { frame, versions, macs, resultBytes }: MacCall,
+    { frame, versions, macs, resultBytes, isPossible }: MacCall,
     signal: Cancellation,
   ): Promise<Buffer> {
     const check = (answer: Buffer) => {
-      if (decodeResult(answer).byteLength !== resultBytes) {
+      const result = decodeResult(answer);
+      if (result.byteLength !== resultBytes) {
         throw new Error('it gave a result of the wrong length');
       }
+      if (isPossible?.(result) === false) throw new Error('it gave a result that cannot be');
       return this.#fingerprints.check(decodeFingerprints(answer), versions);
     };
     const limitMs = this.#callTimeoutMs * Math.max(1, Math.ceil(macs / MACS_PER_LIMIT));

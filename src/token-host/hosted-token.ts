@@ -6,7 +6,7 @@ import type { ImportKey } from '../domain/key-import.ts';
 import type { RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
-import { KeyLister, type ListingPiece, type ListingRequest } from '../service/key-lister.ts';
+import { KeyLister } from '../service/key-lister.ts';
 import type { Token } from '../service/ports.ts';
 import type {
   KnownKeys,
@@ -19,6 +19,7 @@ import type {
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
+import { ask, keyAnswer, listingAnswer, recordsAnswer } from './host-answers.ts';
 import { HostedKeys } from './hosted-keys.ts';
 import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
@@ -44,16 +45,20 @@ const WRITER_SESSIONS = 1;
  */
 export class HostedToken implements Token {
   readonly #callTimeoutMs: number;
+  readonly #scanLimitMs: number;
   readonly #dispatcher: Dispatcher;
   readonly #supervisor: Supervisor;
   readonly #writer: Writer;
   readonly #changes: TokenChanges;
   readonly #keys: HostedKeys;
-  readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
+  readonly #lister = new KeyLister((request, signal) =>
+    this.#scan(encodeJson(OPERATION.listKeys, request), listingAnswer, signal, true),
+  );
   readonly #streams: HostedStreams;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
+    this.#scanLimitMs = options.callTimeoutMs * SCAN_FACTOR;
     this.#dispatcher = new Dispatcher({
       maxWaiting: options.maxWaiting,
       onHostLost: (host, reason) => this.#supervisor.lost(host, reason),
@@ -77,17 +82,17 @@ export class HostedToken implements Token {
       writer: this.#writer,
       dispatcher: this.#dispatcher,
       findKey: (name, signal) => this.findKey(name, signal),
-      findRecords: async (name, signal) =>
-        decodeJson(await this.#scan(encodeJson(OPERATION.findRecords, name), signal)),
+      findRecords: (name, signal) =>
+        this.#scan(encodeJson(OPERATION.findRecords, name), recordsAnswer, signal),
       callTimeoutMs: options.callTimeoutMs,
-      scanLimitMs: this.#scanLimitMs(),
+      scanLimitMs: this.#scanLimitMs,
     });
     const uses = {
       dispatcher: this.#dispatcher,
       fingerprints: new FingerprintRegister(),
       callTimeoutMs: options.callTimeoutMs,
     };
-    this.#keys = new HostedKeys({ ...uses, scanLimitMs: this.#scanLimitMs() });
+    this.#keys = new HostedKeys({ ...uses, scanLimitMs: this.#scanLimitMs });
     this.#streams = new HostedStreams(uses);
   }
 
@@ -112,8 +117,8 @@ export class HostedToken implements Token {
     }
   }
 
-  async findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
-    return decodeJson(await this.#scan(encodeJson(OPERATION.findKey, name), signal));
+  findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
+    return this.#scan(encodeJson(OPERATION.findKey, name), keyAnswer, signal);
   }
 
   listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
@@ -226,7 +231,7 @@ export class HostedToken implements Token {
   }
 
   async info(signal: Cancellation): Promise<TokenInfo> {
-    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs, signal };
     const facts = await this.#writer.submit(encodeEmpty(OPERATION.describe), options);
     return { ...decodeJson<TokenFacts>(facts), hosts: this.#dispatcher.hosts.map(userOf) };
   }
@@ -237,18 +242,13 @@ export class HostedToken implements Token {
     await Promise.all([this.#supervisor.stop(), ...hosts.map((host) => host.stop(limitMs))]);
   }
 
-  async #listPiece(request: ListingRequest, signal: Cancellation): Promise<ListingPiece> {
-    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
-    const frame = encodeJson(OPERATION.listKeys, request);
-    return decodeJson(await this.#dispatcher.submit(frame, { ...options, pinned: true }));
-  }
-
-  #scan(frame: Buffer, signal: Cancellation): Promise<Buffer> {
-    const limitMs = this.#scanLimitMs();
-    return this.#dispatcher.submit(frame, { repeatable: true, macs: 0, limitMs, signal });
-  }
-
-  #scanLimitMs(): number {
-    return this.#callTimeoutMs * SCAN_FACTOR;
+  #scan<Answer>(
+    frame: Buffer,
+    read: (payload: Buffer) => Answer,
+    signal: Cancellation,
+    pinned = false,
+  ): Promise<Answer> {
+    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs, signal, pinned };
+    return ask(this.#dispatcher, frame, options, read);
   }
 }

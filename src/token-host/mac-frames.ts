@@ -30,6 +30,7 @@ export function encodeSign(
   });
 }
 
+/** @throws {Error} for what {@link encodeSign} has not written */
 export function decodeSign(payload: Buffer): SignPayload {
   const { ref, end } = readRef(payload, 0);
   let at = end + 4;
@@ -38,6 +39,7 @@ export function decodeSign(payload: Buffer): SignPayload {
     at += 4 + data.byteLength;
     return data;
   });
+  assertEnd(payload, at);
   return { ref, batch };
 }
 
@@ -57,6 +59,7 @@ export function encodeVerify(
   });
 }
 
+/** @throws {Error} for what {@link encodeVerify} has not written */
 export function decodeVerify(payload: Buffer): VerifyPayload {
   let at = 2;
   const refs = Array.from({ length: payload.readUInt16BE(0) }, () => {
@@ -72,6 +75,7 @@ export function decodeVerify(payload: Buffer): VerifyPayload {
     at += 8 + mac.byteLength + data.byteLength;
     return { data, mac };
   });
+  assertEnd(payload, at);
   return { refs, batch };
 }
 
@@ -89,9 +93,11 @@ export function encodeAnswer(result: Buffer, fingerprints: readonly Fingerprint[
   });
 }
 
+/** @throws {Error} when the answer is cut off */
 export function decodeFingerprints(answer: Buffer): (Fingerprint & { readonly mac: Buffer })[] {
   const fingerprints: (Fingerprint & { readonly mac: Buffer })[] = [];
   const count = answer.readUInt16BE(0);
+  assertWithin(answer, 2 + count * FINGERPRINT_ENTRY_BYTES);
   for (let index = 0; index < count; index += 1) {
     const at = 2 + index * FINGERPRINT_ENTRY_BYTES;
     const macAt = at + VERSION_ID_BYTES;
@@ -145,6 +151,7 @@ function readRef(payload: Buffer, at: number): { ref: VersionRef; end: number } 
   const nameStart = at + 1;
   const nameEnd = nameStart + payload.readUInt8(at);
   const end = nameEnd + VERSION_ID_BYTES;
+  assertWithin(payload, end);
   const key = payload.toString('latin1', nameStart, nameEnd);
   return { ref: { key, id: payload.toString('hex', nameEnd, end) }, end };
 }
@@ -157,7 +164,18 @@ function writeBytes(payload: Buffer, at: number, bytes: Uint8Array): number {
 
 function readBytes(payload: Buffer, at: number): Buffer {
   const start = at + 4;
-  return payload.subarray(start, start + payload.readUInt32BE(at));
+  const end = start + payload.readUInt32BE(at);
+  assertWithin(payload, end);
+  return payload.subarray(start, end);
+}
+
+// Half a message must never be signed in its place.
+function assertWithin({ byteLength }: Buffer, end: number): void {
+  if (end > byteLength) throw new Error('a frame is cut off');
+}
+
+function assertEnd({ byteLength }: Buffer, end: number): void {
+  if (end !== byteLength) throw new Error('a frame has more than it says');
 }
 
 function sum<Item>(items: readonly Item[], of: (item: Item) => number): number {

@@ -1,4 +1,9 @@
-import { type ErrorReason, type FieldViolation, SigildError } from '../domain/errors.ts';
+import {
+  ERROR_REASONS,
+  type ErrorReason,
+  type FieldViolation,
+  SigildError,
+} from '../domain/errors.ts';
 import type { Proven } from '../domain/fingerprint.ts';
 import type { Key, VersionRef } from '../domain/key.ts';
 import type { ImportKey, WrappedKey } from '../domain/key-import.ts';
@@ -183,8 +188,16 @@ export function encodeFailure(code: number, error: SigildError): Buffer {
   return encodeJson(code, wire);
 }
 
+/** @throws {Error} for what {@link encodeFailure} has not written: nothing else may reach a caller */
 export function decodeFailure(payload: Buffer): SigildError {
   const { reason, message, detail, violations } = decodeJson<WireError>(payload);
-  const cause = detail === undefined ? {} : { cause: new Error(detail) };
+  const isWhole =
+    ERROR_REASONS.includes(reason) && typeof message === 'string' && violations.every(isViolation);
+  if (!isWhole) throw new Error('a failure that is none');
+  const cause = detail === undefined ? {} : { cause: new Error(String(detail)) };
   return new SigildError(reason, message, { ...cause, violations });
+}
+
+function isViolation({ field, description }: FieldViolation): boolean {
+  return typeof field === 'string' && typeof description === 'string';
 }

@@ -18,10 +18,9 @@ import {
 import type { NewKey, RecordChange } from '../service/token-values.ts';
 import { HostLost } from './call.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import { ask, booleanAnswer, creationAnswer, importKeyAnswer } from './host-answers.ts';
 import {
   type Creation,
-  decodeImportKey,
-  decodeJson,
   encodeJson,
   encodeNewKey,
   encodeStateChange,
@@ -93,8 +92,7 @@ export class TokenChanges {
 
   /** @throws {SigildError} as {@link Token.makeImportKey} */
   async makeImportKey(algorithm: Algorithm, signal: Cancellation): Promise<ImportKey> {
-    const frame = encodeJson(OPERATION.makeImportKey, algorithm);
-    return decodeImportKey(await this.#submit(frame, true, signal));
+    return this.#ask(encodeJson(OPERATION.makeImportKey, algorithm), true, signal, importKeyAnswer);
   }
 
   /** @throws {SigildError} as {@link Token.setVersionState} */
@@ -150,11 +148,11 @@ export class TokenChanges {
   /** Makes a version, or finds that the host which was lost meanwhile had made it. */
   async #make(code: number, wanted: NewKey, signal: Cancellation): Promise<Creation> {
     try {
-      return decodeJson<Creation>(await this.#submit(encodeNewKey(code, wanted), false, signal));
+      return await this.#ask(encodeNewKey(code, wanted), false, signal, creationAnswer);
     } catch (error) {
       if (!(error instanceof HostLost)) throw error;
       const key = await this.#findKey(wanted.name, signal);
-      const id = hexOf(wanted.id);
+      const id = Buffer.from(wanted.id).toString('hex');
       if (key?.versions.some((version) => version.id === id)) return { key, made: true };
       throw error;
     }
@@ -162,7 +160,7 @@ export class TokenChanges {
 
   #settle(wanted: NewKey, settle: (made: NewVersion) => Promise<Key>): Promise<Key> {
     const { name, id: bytes } = wanted;
-    const id = hexOf(bytes);
+    const id = Buffer.from(bytes).toString('hex');
     return withLimit(this.#scanLimitMs, `settling key ${name}`, (limit) =>
       settle({
         ...{ name, id, version: decodeVersionId(bytes)?.version ?? 1 },
@@ -177,7 +175,7 @@ export class TokenChanges {
 
   async #destroyVersion(ref: VersionRef, signal: Cancellation): Promise<boolean> {
     const frame = encodeVersionRef(OPERATION.destroyVersion, ref);
-    const destroy = async () => decodeJson<boolean>(await this.#submit(frame, true, signal));
+    const destroy = () => this.#ask(frame, true, signal, booleanAnswer);
     try {
       if (await destroy()) return true;
       const key = await this.#findKey(ref.key, signal);
@@ -228,12 +226,17 @@ export class TokenChanges {
     );
   }
 
-  #submit(frame: Buffer, repeatable: boolean, signal: Cancellation): Promise<Buffer> {
-    const limitMs = this.#scanLimitMs;
-    return this.#writer.submit(frame, { repeatable, macs: 0, limitMs, signal });
+  #submit(frame: Buffer, repeatable: boolean, signal: Cancellation): Promise<void> {
+    return this.#ask(frame, repeatable, signal, () => undefined);
   }
-}
 
-function hexOf(id: Uint8Array): string {
-  return Buffer.from(id).toString('hex');
+  #ask<Answer>(
+    frame: Buffer,
+    repeatable: boolean,
+    signal: Cancellation,
+    read: (payload: Buffer) => Answer,
+  ): Promise<Answer> {
+    const options = { repeatable, macs: 0, limitMs: this.#scanLimitMs, signal };
+    return ask(this.#writer, frame, options, read);
+  }
 }

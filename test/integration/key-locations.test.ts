@@ -1,12 +1,13 @@
-import { fork } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
 import type { KeyVersion } from '../../src/domain/key.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
-import { FIRST_LANE_FD, type StartMessage } from '../../src/token-host/host-messages.ts';
+import { CONTROL_FD, type StartMessage } from '../../src/token-host/host-messages.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import type { HostedTokenOptions } from '../../src/token-host/hosted-token-options.ts';
 import { deadline } from '../support/faulty-token.ts';
@@ -275,10 +276,9 @@ describe('a host that is looking at its keys', () => {
   test('is gone soon after its front, though the token never answers it', async () => {
     writeKey('adopted-key');
     await shim.control(on('C_GetAttributeValue').hangForever());
-    const host = fork(HOST_PROGRAM, {
-      stdio: ['ignore', 2, 2, 'ipc', 'pipe', 'pipe'],
+    const host = spawn(process.execPath, [HOST_PROGRAM], {
+      stdio: ['ignore', 2, 2, 'pipe', 'pipe', 'pipe'],
       env: shim.environment,
-      execArgv: [],
     });
     onTestFinished(() => void host.kill('SIGKILL'));
     const message: StartMessage = {
@@ -292,12 +292,12 @@ describe('a host that is looking at its keys', () => {
       survey: true,
       sessions: 2,
     };
-    host.send(message);
-    await once(host, 'message');
+    const control = host.stdio[CONTROL_FD] as Socket;
+    control.write(`${JSON.stringify(message)}\n`);
+    await once(control, 'data');
     await until(() => shim.calls('C_GetAttributeValue') > 0);
 
-    host.disconnect();
-    for (const pipe of host.stdio.slice(FIRST_LANE_FD)) pipe?.destroy();
+    for (const pipe of host.stdio.slice(CONTROL_FD)) pipe?.destroy();
 
     await expect(once(host, 'exit')).resolves.toEqual([null, 'SIGKILL']);
   });
