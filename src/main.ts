@@ -30,7 +30,8 @@ Exit codes:
   64  the command line is wrong
   69  the token cannot be reached at start
   77  the token refuses the PIN; starting again with it could lock the token
-  78  the configuration, or a file that it names, is wrong
+  78  the configuration, or a file that it names, is wrong, or another token has taken the place of
+      the one in use
 `;
 
 interface Arguments {
@@ -123,7 +124,7 @@ const EXIT_OF_FAILURE = {
   configuration: EXIT_CODES.CONFIGURATION,
   unavailable: EXIT_CODES.TOKEN_UNAVAILABLE,
   'wrong-pin': EXIT_CODES.WRONG_PIN,
-  'wrong-token': EXIT_CODES.TOKEN_UNAVAILABLE,
+  'wrong-token': EXIT_CODES.CONFIGURATION,
 } as const satisfies Record<StartFailureKind, ExitCode>;
 
 /** @returns undefined for a defect */

@@ -49,6 +49,7 @@ is_there() {
     libc6-dev) echo '#include <stdio.h>' | gcc -E - ;;
     nghttp2-client) command -v h2load ;;
     nginx-light) command -v nginx || test -x /usr/sbin/nginx ;;
+    opencryptoki) command -v pkcsslotd || test -x /usr/sbin/pkcsslotd ;;
     systemd) command -v systemd-analyze ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1

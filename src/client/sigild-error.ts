@@ -60,8 +60,16 @@ function failureOf(code: number, message: string, details: ErrorDetails | undefi
   const reason = details?.reason ?? status[code] ?? 'UNKNOWN';
   return {
     error: new SigildError(reason, message, details),
-    isTransient: code === status.UNAVAILABLE,
+    isTransient: code === status.UNAVAILABLE || isBroken(code, details),
   };
+}
+
+/**
+ * Whether a call broke on its way: a proxy whose daemon dies resets the streams to it, which gRPC
+ * libraries take for INTERNAL. What the daemon itself fails with has details.
+ */
+function isBroken(code: number, details: ErrorDetails | undefined): boolean {
+  return code === status.INTERNAL && details === undefined;
 }
 
 /** @returns undefined for what another program than sigild answers */

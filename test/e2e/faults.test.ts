@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, renameSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -237,34 +237,6 @@ describe('CreateKey', () => {
       });
     }
     expect(acknowledged.length).toBeGreaterThanOrEqual(60);
-  });
-});
-
-describe('a token that goes away', () => {
-  test('makes the daemon UNAVAILABLE and NOT_SERVING until it is back, without a restart', async () => {
-    const { softHsm, daemon, client, health } = await start();
-    await client.createKey({ key: 'here', algorithm: 'HMAC_SHA256' });
-    const tokens = join(softHsm.directory, 'tokens');
-
-    renameSync(tokens, `${tokens}.away`);
-    await until(async () => (await checkHealth(health, '')) === 'NOT_SERVING');
-
-    const failure = await failureOf(client.sign({ key: 'here', data: Buffer.from('x') }));
-    expect(failure).toMatchObject({
-      code: status.UNAVAILABLE,
-      reason: 'TOKEN_UNAVAILABLE',
-      retryDelayMs: expect.any(Number),
-    });
-    expect(await failureOf(client.getKey({ key: 'here' }))).toMatchObject({
-      reason: 'TOKEN_UNAVAILABLE',
-    });
-    expect(await checkHealth(health, 'sigild.v1.SigningService')).toBe('NOT_SERVING');
-
-    renameSync(`${tokens}.away`, tokens);
-    await until(async () => (await checkHealth(health, '')) === 'SERVING');
-    await expect(client.sign({ key: 'here', data: Buffer.from('x') })).resolves.toBeDefined();
-    expect(daemon.process.exitCode).toBeNull();
-    expect(readdirSync(tokens)).toHaveLength(1);
   });
 });
 

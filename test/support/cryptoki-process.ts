@@ -2,13 +2,14 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import pkcs11js from 'pkcs11js';
-import type { CryptokiFunction, Pkcs11Shim } from './pkcs11-shim.ts';
+import type { CryptokiFunction } from './pkcs11-shim.ts';
+import type { TestToken } from './test-token.ts';
 
 const PROGRAM = join(import.meta.dirname, 'cryptoki-program.js');
 
 type Handle = Buffer;
 
-/** A process that makes Cryptoki calls on the shim, one after another. */
+/** A process that makes Cryptoki calls on a token, one after another. */
 export class CryptokiProcess {
   /** Settles when it has ended, with its exit status or signal. */
   readonly exited: Promise<number | NodeJS.Signals>;
@@ -16,7 +17,7 @@ export class CryptokiProcess {
   #slot: Handle | undefined;
   #stderr = '';
 
-  constructor({ module, environment }: Pkcs11Shim) {
+  constructor({ module, environment }: Pick<TestToken, 'module' | 'environment'>) {
     this.#child = fork(PROGRAM, [module], {
       env: environment,
       serialization: 'advanced',

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import type { SoftHsm } from './softhsm.ts';
+import type { TestToken } from './test-token.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../dist/main.js');
 const START_LIMIT_MS = 40_000;
@@ -61,7 +61,7 @@ export const EVERYTHING = [
 ];
 
 /** A daemon on this token with a unix socket and a loopback port, for the client `test`. */
-export function baseConfig(softHsm: SoftHsm): Record<string, unknown> {
+export function baseConfig(softHsm: TestToken): Record<string, unknown> {
   return {
     token: {
       module: softHsm.module,
@@ -82,7 +82,10 @@ export function baseConfig(softHsm: SoftHsm): Record<string, unknown> {
 }
 
 /** Starts a daemon and waits until it serves. @throws {Error} with its stderr, when it ends instead */
-export async function startDaemon(softHsm: SoftHsm, options: DaemonOptions = {}): Promise<Daemon> {
+export async function startDaemon(
+  softHsm: TestToken,
+  options: DaemonOptions = {},
+): Promise<Daemon> {
   const daemon = spawnDaemon(softHsm, options);
   const serving = new Promise<readonly string[]>((resolve) => daemon.onServing(resolve));
   const limit = AbortSignal.timeout(START_LIMIT_MS);
@@ -95,7 +98,7 @@ export async function startDaemon(softHsm: SoftHsm, options: DaemonOptions = {})
 
 /** Starts a daemon that is expected to end by itself. */
 export async function runDaemonToEnd(
-  softHsm: SoftHsm,
+  softHsm: TestToken,
   options: DaemonOptions = {},
 ): Promise<{
   readonly exit: number | string;
@@ -139,7 +142,7 @@ type StartingDaemon = Daemon & { onServing(told: (addresses: string[]) => void):
 
 /** Starts a daemon and does not wait for it. */
 export function spawnDaemon(
-  softHsm: SoftHsm,
+  softHsm: TestToken,
   { config, environment, launcher }: DaemonOptions = {},
 ): StartingDaemon {
   const folder = mkdtempSync(join(tmpdir(), 'sigild-daemon-'));

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pkcs11js from 'pkcs11js';
-import type { SoftHsm } from './softhsm.ts';
+import type { TestToken } from './test-token.ts';
 
 const MODULE = join(import.meta.dirname, '../../.test/pkcs11-shim.so');
 
@@ -41,7 +41,7 @@ interface Delay extends When {
   readonly jitter?: number;
 }
 
-/** A fault-injecting PKCS#11 module in front of a SoftHSM: pkcs11-shim/shim.c describes it. */
+/** A fault-injecting PKCS#11 module in front of a token's own: pkcs11-shim/shim.c describes it. */
 export interface Pkcs11Shim {
   readonly module: string;
   readonly environment: NodeJS.ProcessEnv;
@@ -58,7 +58,7 @@ export interface Pkcs11Shim {
   delayMs(name: CryptokiFunction): number;
 }
 
-export function pkcs11Shim({ directory, module, environment }: SoftHsm): Pkcs11Shim {
+export function pkcs11Shim({ directory, module, environment }: TestToken): Pkcs11Shim {
   if (!existsSync(MODULE)) {
     throw new Error(`${MODULE} is missing: run \`bash scripts/lib/shim.sh\` first`);
   }

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TestToken } from './test-token.ts';
 
 const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 const MODULES = ['/usr/lib/softhsm/libsofthsm2.so', `/usr/lib/${MULTIARCH}/softhsm/libsofthsm2.so`];
@@ -25,18 +26,11 @@ interface SecretKey {
 }
 
 /** A private SoftHSM with one token, in a temporary folder. */
-export interface SoftHsm {
-  readonly directory: string;
-  readonly module: string;
+export interface SoftHsm extends TestToken {
   /** Value of SOFTHSM2_CONF for processes that shall see this token. */
   readonly configuration: string;
-  readonly label: string;
   readonly pin: string;
   readonly soPin: string;
-  /** A 0600 file with the PIN. */
-  readonly pinFile: string;
-  /** The environment of a child process that shall see this token. */
-  readonly environment: NodeJS.ProcessEnv;
   /** Puts another PIN into the PIN file. */
   writePin(pin: string, mode?: number): void;
   /** Adds another token to the same SoftHSM. */
