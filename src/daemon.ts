@@ -184,8 +184,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     destruction,
     imports: new KeyImport({ ...shared, lifecycle }),
     publicKeys: new PublicKeyService(shared),
-    health,
-    limits,
+    ...{ health, limits, clients: config.clients },
     defaultDeadlineMs: limits.defaultDeadlineMs,
     observer: {
       onRequest: log.isLevelEnabled('debug') ? (record) => log.debug(record, 'request') : undefined,

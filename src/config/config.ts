@@ -45,6 +45,10 @@ export interface Config {
     readonly signingStreamLimitMs: number;
     /** For requests whose client sets no deadline. */
     readonly defaultDeadlineMs: number;
+    /** Of all clients together. */
+    readonly rates: RatesConfig;
+    /** Of each client that has no rates of its own. */
+    readonly ratesPerClient: RatesConfig;
   };
   readonly health: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly shutdown: { readonly drainTimeoutMs: number };
@@ -102,6 +106,17 @@ export interface TlsFiles {
 export interface ClientConfig {
   readonly name: string;
   readonly grants: readonly GrantConfig[];
+  /** In place of what `limits` has for every client. */
+  readonly limits: RatesConfig & { readonly maxInFlight?: number | undefined };
+}
+
+/** What is absent has no limit; bursts are those of a second where they are absent. */
+export interface RatesConfig {
+  readonly callsPerSecond?: number | undefined;
+  readonly callBurst?: number | undefined;
+  readonly callsPerDay?: number | undefined;
+  readonly bytesPerSecond?: number | undefined;
+  readonly byteBurst?: number | undefined;
 }
 
 export interface GrantConfig {

@@ -21,6 +21,14 @@ import { tokenSchema } from './token-schema.ts';
 // HMAC_SHA1 is for those who must and say so.
 const DEFAULT_ALGORITHMS: Algorithm[] = ALGORITHM_NAMES.filter((name) => name !== 'HMAC_SHA1');
 
+const rates = {
+  callsPerSecond: integer(1, 1_000_000).optional(),
+  callBurst: integer(1, 1_000_000).optional(),
+  callsPerDay: integer(1, 1_000_000_000_000).optional(),
+  bytesPerSecond: integer(1_024, 1_000_000_000_000).optional(),
+  byteBurst: integer(1_024, 1_000_000_000_000).optional(),
+};
+
 const client = map({
   name: clientName,
   grants: list(
@@ -30,6 +38,7 @@ const client = map({
     }),
     'grant',
   ),
+  limits: section({ maxInFlight: integer(1, 65_536).optional(), ...rates }),
 });
 
 const MIB = 1_048_576;
@@ -55,6 +64,8 @@ const settings = {
     signingStreamIdleMs: integer(100, 600_000).default(10_000),
     signingStreamLimitMs: integer(1_000, 86_400_000).default(600_000),
     defaultDeadlineMs: integer(10, 600_000).default(5_000),
+    rates: section(rates),
+    ratesPerClient: section(rates),
   }),
   health: section({
     intervalMs: integer(100, 60_000).default(1_000),
@@ -104,6 +115,7 @@ function brokenAcrossItems(document: Item): Broken[] {
     ...unknownClients(listeners, clients),
     ...repeated('clients', clients, 'name', 'an earlier client has this name; join their grants'),
     ...tooShortDelay(document['keys']),
+    ...burstsWithoutRate(document['limits'], clients),
   ];
 }
 
@@ -137,6 +149,32 @@ function tooShortDelay(keys: unknown): Broken[] {
   if (!(Number(destroyDelayMs) < Number(minDestroyDelayMs))) return [];
   const message = `must be minDestroyDelayMs (${minDestroyDelayMs}) at the least`;
   return [{ path: ['keys', 'destroyDelayMs'], message }];
+}
+
+/** A burst says something only of a rate; a client's may be of the rate that all clients have. */
+function burstsWithoutRate(limits: unknown, clients: readonly Item[]): Broken[] {
+  const { rates: inAll, ratesPerClient: perClient } = isMap(limits) ? limits : {};
+  const places = [
+    { path: ['limits', 'rates'], bursts: inAll, rates: inAll },
+    { path: ['limits', 'ratesPerClient'], bursts: perClient, rates: perClient },
+    ...clients.map(({ limits: own }, index) => ({
+      path: ['clients', index, 'limits'],
+      bursts: own,
+      rates: { ...asMap(perClient), ...asMap(own) },
+    })),
+  ];
+  return places.flatMap(({ path, bursts, rates }) =>
+    Object.entries({ callBurst: 'callsPerSecond', byteBurst: 'bytesPerSecond' }).flatMap(
+      ([burst, rate]): Broken[] =>
+        burst in asMap(bursts) && !(rate in asMap(rates))
+          ? [{ path: [...path, burst], message: `needs ${rate} beside it` }]
+          : [],
+    ),
+  );
+}
+
+function asMap(value: unknown): Item {
+  return isMap(value) ? value : {};
 }
 
 function itemsOf(list: unknown): readonly Item[] {

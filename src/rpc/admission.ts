@@ -1,4 +1,5 @@
 import { SigildError } from '../domain/errors.ts';
+import { type Cost, ONE_CALL, type RateLimits } from './rate-limits.ts';
 
 export interface AdmissionLimits {
   /** Requests that are worked on at once. */
@@ -13,6 +14,13 @@ export interface AdmissionLimits {
   readonly maxSigningStreamsPerClient: number;
 }
 
+export interface AdmissionOptions {
+  /** What clients may have in flight for whom the limits say something else than for the others. */
+  readonly maxInFlightOf?: ReadonlyMap<string, number>;
+  /** Without it there is no limit on what is asked for in a time. */
+  readonly rates?: RateLimits | undefined;
+}
+
 /**
  * Counts the requests that are worked on, and the streams that are open. A request counts until its
  * work has ended, even when its caller has gone: a client that cancels what it asked for makes no
@@ -23,11 +31,15 @@ export class Admission {
   readonly #inFlight = new Tally();
   readonly #streams = new Tally();
   readonly #signingStreams = new Tally();
+  readonly #maxInFlightOf: ReadonlyMap<string, number>;
+  readonly #rates: RateLimits | undefined;
   #total = 0;
   #totalSigningStreams = 0;
 
-  constructor(limits: AdmissionLimits) {
+  constructor(limits: AdmissionLimits, { maxInFlightOf, rates }: AdmissionOptions = {}) {
     this.#limits = limits;
+    this.#maxInFlightOf = maxInFlightOf ?? new Map();
+    this.#rates = rates;
   }
 
   get inFlight(): number {
@@ -37,16 +49,17 @@ export class Admission {
   /**
    * Counts a request in; each needs its {@link leave}.
    *
-   * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED
+   * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED, RATE_LIMITED
    */
-  enter(client: string): void {
+  enter(client: string, cost: Cost = ONE_CALL): void {
     const own = this.#inFlight.of(client);
-    if (own >= this.#limits.maxInFlightPerClient) {
+    if (own >= (this.#maxInFlightOf.get(client) ?? this.#limits.maxInFlightPerClient)) {
       throw clientSaturated(`${own} requests in flight`, 'wait for answers');
     }
     if (this.#total >= this.#limits.maxInFlight) {
       throw saturated(`${this.#total} requests are in flight`);
     }
+    this.#rates?.spend(client, cost);
     this.#inFlight.add(client);
     this.#total += 1;
   }
@@ -76,7 +89,7 @@ export class Admission {
   /**
    * As {@link enter}, for a SignStream or VerifyStream call; each needs its {@link leaveSigningStream}.
    *
-   * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED
+   * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED, RATE_LIMITED
    */
   enterSigningStream(client: string): void {
     const own = this.#signingStreams.of(client);
@@ -86,6 +99,7 @@ export class Admission {
     if (this.#totalSigningStreams >= this.#limits.maxSigningStreams) {
       throw saturated(`${this.#totalSigningStreams} SignStream and VerifyStream calls are open`);
     }
+    this.#rates?.spend(client, ONE_CALL);
     this.#signingStreams.add(client);
     this.#totalSigningStreams += 1;
   }
@@ -93,6 +107,11 @@ export class Admission {
   leaveSigningStream(client: string): void {
     this.#signingStreams.remove(client);
     this.#totalSigningStreams -= 1;
+  }
+
+  /** Counts data of such a call. @returns how many milliseconds to wait before more are read */
+  paceMs(client: string, bytes: number): number {
+    return this.#rates?.paceMs(client, bytes) ?? 0;
   }
 }
 

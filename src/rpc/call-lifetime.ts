@@ -13,11 +13,17 @@ const CLOCK_SLACK_MS = 2;
  * time where the client sets none; CANCELLED when the client has gone before.
  */
 export class CallLifetime {
-  readonly #source = new CancellationSource();
+  readonly #source: CancellationSource;
   readonly #timer: NodeJS.Timeout | undefined;
   #ended = false;
 
-  constructor(call: ServerUnaryCall<unknown, unknown>, defaultDeadlineMs: number) {
+  /** @param client undefined when the caller has gone already */
+  constructor(
+    call: ServerUnaryCall<unknown, unknown>,
+    defaultDeadlineMs: number,
+    client: string | undefined,
+  ) {
+    this.#source = new CancellationSource(client);
     const deadline = Number(call.getDeadline());
     // gRPC itself watches a deadline that the client sets, and cancels the call when it passes.
     call.once('cancelled', () => this.#abort(() => goneOrLate(deadline)));

@@ -3,8 +3,13 @@ import type { SigildError } from '../domain/errors.ts';
 
 /** A request's {@link Cancellation}, and the means to cause it. */
 export class CancellationSource implements Cancellation {
+  readonly client: string | undefined;
   readonly #listeners: (() => void)[] = [];
   #reason: SigildError | undefined;
+
+  constructor(client: string | undefined) {
+    this.client = client;
+  }
 
   get aborted(): boolean {
     return this.#reason !== undefined;

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import {
   type handleClientStreamingCall,
   Metadata,
@@ -19,6 +19,11 @@ export interface MessageStreamLimits {
   readonly signingStreamIdleMs: number;
   /** In all, whatever deadline the client sets. */
   readonly signingStreamLimitMs: number;
+}
+
+/** A message of a stream, as far as it matters here. */
+interface Message {
+  readonly data?: Uint8Array | undefined;
 }
 
 /** Rejects with a SigildError; anything else counts as a defect. */
@@ -44,7 +49,7 @@ export class MessageStreams {
   }
 
   /** Makes a handler for gRPC of one that only decodes, calls and encodes. */
-  handler<Request, Response>(
+  handler<Request extends Message, Response>(
     method: string,
     handle: MessageStreamHandler<Request, Response>,
   ): handleClientStreamingCall<Request, Response> {
@@ -64,7 +69,7 @@ export class MessageStreams {
     return streams.length > 0;
   }
 
-  async #serve<Request, Response>(
+  async #serve<Request extends Message, Response>(
     method: string,
     handle: MessageStreamHandler<Request, Response>,
     call: ServerReadableStream<Request, Response>,
@@ -72,7 +77,8 @@ export class MessageStreams {
   ): Promise<void> {
     const { admission, connections, observer } = this.#environment;
     const { signingStreamLimitMs } = this.#limits;
-    const source = new CancellationSource();
+    const caller = callerOf(call, connections);
+    const source = new CancellationSource(caller?.client);
     const limit = setTimeout(
       () => source.abort(tooLong(signingStreamLimitMs)),
       signingStreamLimitMs,
@@ -88,7 +94,7 @@ export class MessageStreams {
     const { response, failure } = await perform(
       { admission: gate, observer },
       method,
-      callerOf(call, connections),
+      caller,
       source,
       (context) => handle(this.#messagesOf(call, source), context),
     );
@@ -99,7 +105,7 @@ export class MessageStreams {
     dropRest(call);
   }
 
-  #messagesOf<Request>(
+  #messagesOf<Request extends Message>(
     call: ServerReadableStream<Request, unknown>,
     source: CancellationSource,
   ): AsyncIterator<Request> {
@@ -108,15 +114,25 @@ export class MessageStreams {
     return {
       next: async () => {
         const timer = setTimeout(() => source.abort(idle(idleMs)), idleMs);
+        let next: IteratorResult<Request>;
         try {
-          const next = await untilAborted(messages.next(), source);
+          next = await untilAborted(messages.next(), source);
           if (next.done) await assertWhole(call, source);
-          return next;
         } finally {
           clearTimeout(timer);
         }
+        if (!next.done) await this.#pace(next.value.data?.byteLength ?? 0, source);
+        return next;
       },
     };
+  }
+
+  /** A stream that is faster than its client's rate is read more slowly, and not refused. */
+  async #pace(bytes: number, source: CancellationSource): Promise<void> {
+    const waitMs = this.#environment.admission.paceMs(source.client ?? '', bytes);
+    if (waitMs === 0) return;
+    const longestMs = Math.min(waitMs, this.#limits.signingStreamLimitMs);
+    await untilAborted(pause(longestMs, undefined, { ref: false }), source);
   }
 }
 

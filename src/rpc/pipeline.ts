@@ -10,6 +10,7 @@ import type { Caller } from './connections.ts';
 import { decodeBatchSignRequest, decodeBatchVerifyRequest } from './decode-signing.ts';
 import { encodeSignatures, encodeVerifications } from './encode.ts';
 import { callerOf, perform, type RpcEnvironment } from './request.ts';
+import { costOfFrame } from './request-cost.ts';
 import { toRpcStatus, toStatus } from './status.ts';
 
 type PipelineCall = ServerDuplexStream<PipelineRequest__Output, PipelineResponse>;
@@ -117,7 +118,7 @@ class PipelineStream {
   }
 
   async #work(frame: PipelineRequest__Output): Promise<PipelineResponse> {
-    const caller = new CancellationSource();
+    const caller = new CancellationSource(this.#caller?.client);
     this.#inFlight.add(caller);
     const { defaultDeadlineMs } = this.#environment;
     const limit = setTimeout(() => caller.abort(overdue(defaultDeadlineMs)), defaultDeadlineMs);
@@ -127,6 +128,7 @@ class PipelineStream {
       this.#caller,
       caller,
       (context) => this.#answer(frame, context),
+      costOfFrame(frame),
     );
     clearTimeout(limit);
     this.#inFlight.delete(caller);

@@ -4,6 +4,7 @@ import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { RequestContext } from '../service/caller.ts';
 import type { Admission } from './admission.ts';
 import type { Caller, Connections } from './connections.ts';
+import { type Cost, ONE_CALL } from './rate-limits.ts';
 
 /** What the log may say of a request that was answered. */
 export interface RequestRecord {
@@ -29,7 +30,13 @@ export interface RpcEnvironment {
   readonly connections: Pick<Connections, 'callerOf'>;
   readonly admission: Pick<
     Admission,
-    'enter' | 'leave' | 'openStream' | 'closeStream' | 'enterSigningStream' | 'leaveSigningStream'
+    | 'enter'
+    | 'leave'
+    | 'openStream'
+    | 'closeStream'
+    | 'enterSigningStream'
+    | 'leaveSigningStream'
+    | 'paceMs'
   >;
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
@@ -50,7 +57,7 @@ export type Outcome<Response> =
   | { readonly response: undefined; readonly failure: SigildError };
 
 /**
- * Works on one request: limits the requests in flight, tells defects from errors, and tells the
+ * Works on one request: limits the requests in flight and their rates, tells defects from errors, and tells the
  * observer. Never rejects.
  *
  * @param caller undefined when the connection has closed: its request costs no work
@@ -61,12 +68,13 @@ export async function perform<Response>(
   caller: Caller | undefined,
   signal: Cancellation,
   work: Work<Response>,
+  cost: Cost = ONE_CALL,
 ): Promise<Outcome<Response>> {
   const startedAtMs = performance.now();
   const requestNumber = nextRequestNumber++;
   let outcome: Outcome<Response>;
   try {
-    const response = await admitted(admission, caller, signal, work);
+    const response = await admitted(admission, caller, signal, work, cost);
     outcome = { response, failure: undefined };
   } catch (error) {
     const failure = asSigildError(error, method, requestNumber, observer);
@@ -88,9 +96,10 @@ async function admitted<Response>(
   caller: Caller | undefined,
   signal: Cancellation,
   work: Work<Response>,
+  cost: Cost,
 ): Promise<Response> {
   if (!caller) throw new SigildError('CANCELLED', 'the caller has gone');
-  admission.enter(caller.client);
+  admission.enter(caller.client, cost);
   try {
     return await work({ client: caller.client, signal });
   } finally {

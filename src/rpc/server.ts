@@ -14,9 +14,16 @@ import { type KeyServices, keyHandlers } from './key-handlers.ts';
 import { Listener, type ListenerOptions } from './listener.ts';
 import { type MessageStreamLimits, MessageStreams } from './message-streams.ts';
 import { Pipelines } from './pipeline.ts';
+import { RateLimits, type Rates } from './rate-limits.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
 import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
+
+export interface ClientOptions {
+  readonly name: string;
+  /** What is absent is limited as for every other client. */
+  readonly limits: Rates & { readonly maxInFlight?: number | undefined };
+}
 
 export interface RpcServerOptions extends KeyServices {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
@@ -27,7 +34,12 @@ export interface RpcServerOptions extends KeyServices {
     MessageStreamLimits & {
       /** The most data of one message; the services refuse more. */
       readonly maxDataBytes: number;
+      /** Of all clients together, and of each for which {@link clients} says nothing else. */
+      readonly rates?: Rates;
+      readonly ratesPerClient?: Rates;
     };
+  /** Every client that is configured, with what limits it alone. */
+  readonly clients?: readonly ClientOptions[];
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
   readonly observer: RequestObserver;
@@ -83,7 +95,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const connections = new Connections();
   const environment = {
     connections,
-    admission: new Admission(limits),
+    admission: admissionOf(options),
     defaultDeadlineMs,
     observer,
   };
@@ -152,4 +164,17 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       return drained;
     },
   };
+}
+
+function admissionOf({ limits, clients = [] }: RpcServerOptions): Admission {
+  const { rates: inAll = {}, ratesPerClient: perClient = {} } = limits;
+  const ownRates = new Map(clients.map(({ name, limits: own }) => [name, own]));
+  return new Admission(limits, {
+    maxInFlightOf: new Map(
+      clients.flatMap(({ name, limits: { maxInFlight } }) =>
+        maxInFlight === undefined ? [] : [[name, maxInFlight]],
+      ),
+    ),
+    rates: new RateLimits({ inAll, perClient, clients: ownRates }),
+  });
 }

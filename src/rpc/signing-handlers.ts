@@ -17,7 +17,8 @@ import {
 import type { MessageStreams } from './message-streams.ts';
 import type { Pipelines } from './pipeline.ts';
 import type { RpcEnvironment } from './request.ts';
-import { unary } from './unary.ts';
+import { costOfBatch, costOfMessage } from './request-cost.ts';
+import { meteredUnary } from './unary.ts';
 
 export interface SigningServices {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
@@ -31,25 +32,25 @@ export function signingHandlers(
   messageStreams: MessageStreams,
 ): SigningServiceHandlers {
   return {
-    Sign: unary('Sign', environment, async (request, context) => {
+    Sign: meteredUnary('Sign', environment, costOfMessage, async (request, context) => {
       const batch = decodeSignRequest(request);
       const signatures = await service.sign(context, batch);
       return encodeSignature(signatures);
     }),
 
-    Verify: unary('Verify', environment, async (request, context) => {
+    Verify: meteredUnary('Verify', environment, costOfMessage, async (request, context) => {
       const batch = decodeVerifyRequest(request);
       const [version] = await service.verify(context, batch);
       return encodeVerification(version);
     }),
 
-    BatchSign: unary('BatchSign', environment, async (request, context) => {
+    BatchSign: meteredUnary('BatchSign', environment, costOfBatch, async (request, context) => {
       const batch = decodeBatchSignRequest(request);
       const signatures = await service.sign(context, batch);
       return encodeSignatures(signatures);
     }),
 
-    BatchVerify: unary('BatchVerify', environment, async (request, context) => {
+    BatchVerify: meteredUnary('BatchVerify', environment, costOfBatch, async (request, context) => {
       const batch = decodeBatchVerifyRequest(request);
       const versions = await service.verify(context, batch);
       return encodeVerifications(versions);

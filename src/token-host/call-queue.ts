@@ -1,9 +1,7 @@
+import { Batch } from './batch.ts';
 import type { Call } from './call.ts';
 
-/** A batch ends with the call that makes it larger than this. */
-const MAX_BATCH_BYTES = 256 * 1024;
-
-/** Calls that wait for a session lane, in order of arrival. */
+/** Calls that wait for session lanes, in order of arrival. */
 export class CallQueue {
   readonly #calls: Call[] = [];
   #macs = 0;
@@ -34,36 +32,26 @@ export class CallQueue {
   }
 
   /**
-   * Takes the calls that have waited longest, without those whose callers have gone. A call of
-   * unknown length travels alone: nobody shall wait for it who did not ask for it.
+   * Takes the calls that have waited longest, without those whose callers have gone.
    *
    * @param macs about how many the batch shall ask for
    * @returns at least one call, unless all callers have gone
    */
   take(macs: number): Call[] {
-    const batch: Call[] = [];
-    let bytes = 0;
-    let asked = 0;
-    let taken = 0;
-    for (const call of this.#calls) {
-      const isFull = asked >= macs || bytes > MAX_BATCH_BYTES || call.macs === 0;
-      if (batch.length > 0 && isFull) break;
-      taken += 1;
-      this.#macs -= call.macs;
-      if (call.settled) continue;
-      batch.push(call);
-      bytes += call.frame.byteLength;
-      asked += call.macs;
-      if (call.macs === 0) break;
-    }
-    this.#calls.splice(0, taken);
-    return batch;
+    const batch = new Batch(macs);
+    this.moveTo(batch);
+    return batch.calls;
   }
 
-  /** Takes those at the head that belong to one lane, also those whose callers have gone. */
-  takePinned(): Call[] {
-    const other = this.#calls.findIndex((call) => !call.pinned);
-    return this.#calls.splice(0, other < 0 ? this.#calls.length : other);
+  /** As {@link take}, to a batch that there is. */
+  moveTo(batch: Batch): void {
+    let taken = 0;
+    for (const call of this.#calls) {
+      if (batch.isFull || !(call.settled || batch.add(call))) break;
+      taken += 1;
+      this.#macs -= call.macs;
+    }
+    this.#calls.splice(0, taken);
   }
 
   /** Takes all, also those whose callers have gone. */

@@ -41,6 +41,8 @@ export class Call {
   readonly isStep: boolean;
   readonly limitMs: number;
   readonly pinned: boolean;
+  /** Whose it is; undefined where sigild itself asks. */
+  readonly client: string | undefined;
   /** Settles with the answer's payload, or rejects with a SigildError. */
   readonly answer: Promise<Buffer>;
   readonly #check: CallOptions['check'];
@@ -59,6 +61,7 @@ export class Call {
     this.isStep = isStep;
     this.limitMs = limitMs;
     this.pinned = pinned ?? false;
+    this.client = signal.client;
     this.#check = check;
     this.#repeatable = repeatable;
     this.#signal = signal;

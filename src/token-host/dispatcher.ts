@@ -1,7 +1,7 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import { Call, type CallOptions, HostLost } from './call.ts';
-import { CallQueue } from './call-queue.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { Host } from './host.ts';
 import { type LaneHost, LanePool, type Place, STALLED_MS } from './lane-pool.ts';
 
@@ -24,8 +24,8 @@ const UNAVAILABLE_RETRY_MS = 1_000;
 /**
  * Gives calls to session lanes.
  *
- * 1. Calls go, in order of arrival, to as many lanes as their number is worth, which Pace knows: a
- *    fast token takes many in one batch, a slow one works on as many at once as it has sessions.
+ * 1. Calls go, clients in turn, to as many lanes as their number is worth, which Pace knows: a fast
+ *    token takes many in one batch, a slow one works on as many at once as it has sessions.
  *    Each lane takes its fair part of those waiting, and no more than it does soon.
  * 2. Among free lanes one of the least busy host is chosen, among busy ones the least busy.
  * 3. A call of unknown length gets the next free lane for itself.
@@ -37,7 +37,7 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
   readonly #onHostLost: DispatcherOptions<AnyHost>['onHostLost'];
   readonly #lanes: LanePool<AnyHost>;
   readonly #hangCheck: NodeJS.Timeout;
-  readonly #waiting = new CallQueue();
+  readonly #waiting = new FairQueue();
   #pumpScheduled = false;
   #lookingAgain: NodeJS.Timeout | undefined;
   #refusal: (() => SigildError) | undefined;
@@ -63,12 +63,13 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
 
   /**
    * @returns the payload of the lane's answer
-   * @throws {SigildError} POOL_SATURATED, TOKEN_UNAVAILABLE, SHUTTING_DOWN, {@link HostLost},
-   *   `signal.reason`, and what the lane answers
+   * @throws {SigildError} POOL_SATURATED, also later where the client has most waiting and another
+   *   one comes; TOKEN_UNAVAILABLE, SHUTTING_DOWN, {@link HostLost}, `signal.reason`, and what the
+   *   lane answers
    */
   async submit(frame: Buffer, options: CallOptions): Promise<Buffer> {
     this.#assertServing(options.signal);
-    if (this.#isFull()) throw saturated(this.#maxWaiting);
+    if (this.#isFull()) this.#makeRoom(options.signal.client);
     const call = new Call(frame, options);
     this.#waiting.push(call);
     this.#schedulePump();
@@ -185,6 +186,13 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
     if (this.#waiting.length < this.#maxWaiting) return false;
     this.#waiting.prune();
     return this.#waiting.length >= this.#maxWaiting;
+  }
+
+  /** A client with less than the others gets a place, at the cost of the one that has most. */
+  #makeRoom(client: string | undefined): void {
+    const displaced = this.#waiting.displaceFor(client);
+    if (!displaced) throw saturated(this.#maxWaiting);
+    displaced.fail(saturated(this.#maxWaiting));
   }
 
   #redistribute(calls: readonly Call[], reason: Error): void {

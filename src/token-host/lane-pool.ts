@@ -1,5 +1,6 @@
 import type { Call } from './call.ts';
 import { CallQueue } from './call-queue.ts';
+import type { FairQueue } from './fair-queue.ts';
 import type { Lane } from './lane.ts';
 import { Pace } from './pace.ts';
 
@@ -78,7 +79,7 @@ export class LanePool<AnyHost extends LaneHost> {
    *
    * @returns whether calls wait though lanes are free
    */
-  deal(waiting: CallQueue): boolean {
+  deal(waiting: FairQueue): boolean {
     const nowMs = performance.now();
     for (const [{ lanes }, own] of this.#hosts) if (own.length > 0) dealOwn(own, lanes);
     this.#dealPinned(waiting);
@@ -91,13 +92,12 @@ export class LanePool<AnyHost extends LaneHost> {
       const room = this.#pace.macsPerLane - lane.macsInFlight;
       if (lane.idle) more -= 1;
       give(waiting.take(Math.min(fairShare, room)), lane);
-      this.#dealPinned(waiting);
     }
     return false;
   }
 
   /** Lets the calls that belong to one lane wait for it apart, so that none waits for them. */
-  #dealPinned(waiting: CallQueue): void {
+  #dealPinned(waiting: FairQueue): void {
     for (const call of waiting.takePinned()) this.#pinned.push(call);
     if (this.#pinned.length === 0) return;
     this.#pinned.prune();

@@ -30,6 +30,7 @@ export const EVERYTHING: readonly Grant[] = [{ keys: [namePattern('*')], operati
 
 export interface RpcFixtureOptions {
   readonly limits?: Partial<RpcServerOptions['limits']>;
+  readonly clients?: NonNullable<RpcServerOptions['clients']>;
   readonly defaultDeadlineMs?: number;
   /** By client; the client `test` may do everything unless they say otherwise. */
   readonly grants?: Readonly<Record<string, readonly Grant[]>>;
@@ -73,6 +74,7 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
       signingStreamLimitMs: 60_000,
       ...options.limits,
     },
+    clients: options.clients ?? [],
     defaultDeadlineMs: options.defaultDeadlineMs ?? 10_000,
     observer: {
       onRequest: (request) => requests.push(request),

@@ -45,7 +45,7 @@ describe('a right configuration', () => {
           identity: { kind: 'client', client: 'backend', plaintext: false },
         },
       ],
-      clients: [{ name: 'backend', grants: [{ keys: ['*'], operations: ['sign'] }] }],
+      clients: [{ name: 'backend', grants: [{ keys: ['*'], operations: ['sign'] }], limits: {} }],
       keys: {
         refreshIntervalMs: 10_000,
         lookupTimeoutMs: 30_000,
@@ -64,6 +64,8 @@ describe('a right configuration', () => {
         signingStreamIdleMs: 10_000,
         signingStreamLimitMs: 600_000,
         defaultDeadlineMs: 5_000,
+        rates: {},
+        ratesPerClient: {},
       },
       health: { intervalMs: 1_000, timeoutMs: 2_000 },
       shutdown: { drainTimeoutMs: 10_000 },
@@ -308,6 +310,27 @@ log: { level: loud }
     expect(problems).toEqual([
       'FILE:14:19: keys.destroyDelayMs: must be minDestroyDelayMs (86400000) at the least',
     ]);
+  });
+
+  test.each([
+    ['limits: { rates: { callBurst: 5 } }', 'limits.rates.callBurst: needs callsPerSecond'],
+    ['limits: { ratesPerClient: { byteBurst: 5000 } }', 'needs bytesPerSecond beside it'],
+    ['limits: { rates: { callsPerSecond: 0 } }', 'must be an integer from 1 to 1000000'],
+    ['limits: { rates: { callsPerHour: 1 } }', 'unknown key; allowed here: callsPerSecond'],
+  ])('limits rates in a way that says nothing: %s', (limits, problem) => {
+    const problems = problemsOf(`${MINIMAL}${limits}\n`);
+
+    expect(problems).toEqual([expect.stringContaining(problem)]);
+  });
+
+  test("gives a client's burst a rate in one of two places", () => {
+    const text = MINIMAL.replace('    grants:', '    limits: { callBurst: 5 }\n    grants:');
+    const rates = 'limits: { ratesPerClient: { callsPerSecond: 1 } }\n';
+
+    expect(problemsOf(text)).toEqual([
+      'FILE:10:26: clients[0].limits.callBurst: needs callsPerSecond beside it',
+    ]);
+    expect(problemsOf(text + rates)).toEqual([]);
   });
 
   test.each(['listeners', 'clients'])('has no %s', (key) => {

@@ -1,16 +1,18 @@
 import { expect, test } from 'vitest';
 import { SigildError } from '../../src/domain/errors.ts';
-import { Admission, type AdmissionLimits } from '../../src/rpc/admission.ts';
+import { Admission, type AdmissionLimits, type AdmissionOptions } from '../../src/rpc/admission.ts';
+import { RateLimits } from '../../src/rpc/rate-limits.ts';
 
-function admissionOf(limits: Partial<AdmissionLimits>): Admission {
-  return new Admission({
+function admissionOf(limits: Partial<AdmissionLimits>, options?: AdmissionOptions): Admission {
+  const all = {
     maxInFlight: 10,
     maxInFlightPerClient: 10,
     maxStreamsPerClient: 10,
     maxSigningStreams: 10,
     maxSigningStreamsPerClient: 10,
     ...limits,
-  });
+  };
+  return new Admission(all, options);
 }
 
 function reasonOf(call: () => void): string {
@@ -47,6 +49,42 @@ test('a request that was refused does not count', () => {
   reasonOf(() => admission.enter('shop'));
 
   expect(admission.inFlight).toBe(1);
+});
+
+test('a client may have a limit of its own', () => {
+  const admission = admissionOf(
+    { maxInFlightPerClient: 1 },
+    { maxInFlightOf: new Map([['shop', 2]]) },
+  );
+  admission.enter('shop');
+  admission.enter('billing');
+
+  expect(reasonOf(() => admission.enter('billing'))).toBe('CLIENT_SATURATED');
+  expect(reasonOf(() => admission.enter('shop'))).toBe('none');
+  expect(reasonOf(() => admission.enter('shop'))).toBe('CLIENT_SATURATED');
+});
+
+test('a request beyond a rate does not count as one in flight', () => {
+  const clients = new Map([['shop', { callsPerSecond: 5 }]]);
+  const rates = new RateLimits({ inAll: {}, perClient: {}, clients });
+  const admission = admissionOf({}, { rates });
+  admission.enter('shop', { calls: 5, bytes: 0 });
+
+  expect(reasonOf(() => admission.enter('shop'))).toBe('RATE_LIMITED');
+  expect(reasonOf(() => admission.enterSigningStream('shop'))).toBe('RATE_LIMITED');
+  expect(admission.inFlight).toBe(1);
+});
+
+test('a request that does not fit beside the others costs nothing of a rate', () => {
+  const clients = new Map([['shop', { callsPerDay: 2 }]]);
+  const rates = new RateLimits({ inAll: {}, perClient: {}, clients });
+  const admission = admissionOf({ maxInFlightPerClient: 1 }, { rates });
+  admission.enter('shop');
+  reasonOf(() => admission.enter('shop'));
+
+  admission.leave('shop');
+
+  expect(reasonOf(() => admission.enter('shop'))).toBe('none');
 });
 
 test('a request that leaves makes room', () => {

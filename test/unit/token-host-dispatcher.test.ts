@@ -76,6 +76,11 @@ function texts(count: number, prefix = 'call'): string[] {
   return Array.from({ length: count }, (_, number) => `${prefix} ${number}`);
 }
 
+/** The options of a client's call. */
+function of(client: string): Partial<CallOptions> {
+  return { signal: Object.assign(new AbortController().signal, { client }) };
+}
+
 function expectReason(work: Promise<unknown>, reason: ErrorReason): Promise<void> {
   return expect(work).rejects.toMatchObject({ reason });
 }
@@ -303,6 +308,34 @@ describe('the queue', () => {
     await expectReason(left, 'CANCELLED');
     await expectReason(refused, 'POOL_SATURATED');
     expect(await Promise.race([taken, 'waiting'])).toBe('waiting');
+  });
+
+  test('has a place for a client with less than the others, at the cost of the one with most', async () => {
+    const { submit, addHost } = startDispatcher(4);
+    const greedy = texts(3, 'greedy').map((text) => submit(text, of('greedy')));
+    const modest = [submit('modest', of('modest'))];
+
+    modest.push(submit('modest again', of('modest')));
+    const refused = submit('modest once more', of('modest'));
+
+    await expectReason(greedy[2] as Promise<string>, 'POOL_SATURATED');
+    await expectReason(refused, 'POOL_SATURATED');
+    const host = addHost();
+    await turn();
+    host.answerAll();
+    expect(await Promise.all([...greedy.slice(0, 2), ...modest])).toHaveLength(4);
+  });
+
+  test('gives clients turns, so that no one waits for all that another has waiting', async () => {
+    const { submit, addHost } = startDispatcher();
+    for (const text of texts(900, 'greedy')) void submit(text, of('greedy'));
+    void submit('modest', of('modest'));
+
+    const host = addHost();
+    await turn();
+
+    expect(host.received).toHaveLength(256);
+    expect(host.received).toContain('modest');
   });
 
   test('gives no lane the call of a caller who has left it', async () => {
