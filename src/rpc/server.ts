@@ -18,6 +18,8 @@ import { v1 } from './proto.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
 import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
+import type { FileExpiry } from './tls-credentials.ts';
+import type { TlsRenewal } from './tls-server.ts';
 
 export interface RpcServerOptions extends KeyServices {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
@@ -43,6 +45,16 @@ export interface RpcServer {
    * @throws {ListenerError}
    */
   listen(listener: ListenerOptions): Promise<string>;
+
+  /** Of the files of all TLS listeners, as they were read last. */
+  tlsExpiries(): readonly FileExpiry[];
+
+  /**
+   * Reads the files of all TLS listeners again; what is returned puts them to use.
+   *
+   * @throws {ListenerError} naming a file that cannot be used, or that has expired
+   */
+  prepareTls(): TlsRenewal;
 
   /** Closes the listeners and removes their unix sockets; open connections go on. */
   stopAccepting(): Promise<void>;
@@ -146,6 +158,14 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       const listener = await Listener.open(listenerOptions, events);
       listeners.push(listener);
       return listener.address;
+    },
+    tlsExpiries: () => listeners.flatMap(({ tls }) => tls?.expiries ?? []),
+    prepareTls() {
+      const renewals = listeners.flatMap(({ tls }) => tls?.prepare() ?? []);
+      return {
+        changed: [...new Set(renewals.flatMap(({ changed }) => changed))],
+        apply: () => renewals.reduce((closed, { apply }) => closed + apply(), 0),
+      };
     },
     stopAccepting,
     drain(limitMs) {
