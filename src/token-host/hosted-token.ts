@@ -51,6 +51,8 @@ export class HostedToken implements Token {
   readonly #keys: HostedKeys;
   readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
   readonly #streams: HostedStreams;
+  /** How things stand by now, with the host for changes left out. */
+  readonly figures = () => this.#dispatcher.figures;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -238,14 +240,12 @@ export class HostedToken implements Token {
   }
 
   async #listPiece(request: ListingRequest, signal: Cancellation): Promise<ListingPiece> {
-    const options = { repeatable: true, macs: 0, limitMs: this.#scanLimitMs(), signal };
-    const frame = encodeJson(OPERATION.listKeys, request);
-    return decodeJson(await this.#dispatcher.submit(frame, { ...options, pinned: true }));
+    return decodeJson(await this.#scan(encodeJson(OPERATION.listKeys, request), signal, true));
   }
 
-  #scan(frame: Buffer, signal: Cancellation): Promise<Buffer> {
+  #scan(frame: Buffer, signal: Cancellation, pinned = false): Promise<Buffer> {
     const limitMs = this.#scanLimitMs();
-    return this.#dispatcher.submit(frame, { repeatable: true, macs: 0, limitMs, signal });
+    return this.#dispatcher.submit(frame, { repeatable: true, macs: 0, limitMs, signal, pinned });
   }
 
   #scanLimitMs(): number {
