@@ -1,13 +1,16 @@
-import { fileURLToPath } from 'node:url';
+import { clientGrants } from './client-grants.ts';
 import type { Config } from './config/config.ts';
-import { hostEnvironment, passedSockets } from './config/environment.ts';
+import { passedSockets } from './config/environment.ts';
 import { bindableListeners } from './config/passed-listeners.ts';
-import { namePattern } from './domain/name-pattern.ts';
-import { logTransition } from './host-log.ts';
 import type { Log } from './lifecycle/log.ts';
 import { orderlyStop } from './lifecycle/shutdown.ts';
+import { Metrics } from './metrics/metrics.ts';
+import { type MetricsEndpoint, openMetricsEndpoint } from './metrics-endpoint.ts';
+import { refreshRegularly } from './refreshing.ts';
+import { type Reloading, startReloading } from './reloading.ts';
 import { Health } from './rpc/health.ts';
 import { HealthMonitor } from './rpc/health-monitor.ts';
+import type { RequestObserver } from './rpc/request.ts';
 import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
 import { AutomaticRotation } from './service/automatic-rotation.ts';
@@ -18,23 +21,24 @@ import { KeyImport } from './service/key-import.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { KeySettingsService } from './service/key-settings.ts';
-import { LeftoverRecords } from './service/leftover-records.ts';
 import { PublicKeyService } from './service/public-key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
 import { StreamService } from './service/stream-service.ts';
 import { Turns } from './service/turns.ts';
-import { HostedToken } from './token-host/hosted-token.ts';
-import type { HostedTokenOptions } from './token-host/hosted-token-options.ts';
+import { startToken } from './start-token.ts';
+import type { HostedToken } from './token-host/hosted-token.ts';
 
 export interface Daemon {
   /** Where clients reach it, in the order of the configuration's listeners. */
   readonly addresses: readonly string[];
+  /** Where it tells metrics; undefined when it does not. */
+  readonly metricsAddress: string | undefined;
+  /** Reads the clients and the files of TLS listeners again; the log says what came of it. */
+  reload(): void;
   /** Drains and ends it; never rejects. Every call gives the one promise of the end. */
   stop(): Promise<void>;
 }
-
-const HOST_PROGRAM = fileURLToPath(new URL('./token-host/host-process.js', import.meta.url));
 
 /** How long hosts get to log out; by then they have nothing else left to do. */
 const LOGOUT_LIMIT_MS = 2_000;
@@ -48,6 +52,7 @@ const GRACE_MS = 1_000;
 /**
  * Builds every part of the daemon, from the token to the listeners.
  *
+ * @param configFile where the configuration stands, which is read again when it changes
  * @param signal ends a start that is under way
  * @param onGiveUp told when no token host is left and none may be started again
  * @throws {StartFailure} when the token cannot be used
@@ -56,6 +61,7 @@ const GRACE_MS = 1_000;
  */
 export async function startDaemon(
   config: Config,
+  configFile: string,
   log: Log,
   onGiveUp: (failure: StartFailure) => void,
   signal: AbortSignal,
@@ -63,15 +69,17 @@ export async function startDaemon(
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
   const token = await startToken(config, log, onGiveUp, signal);
-  const { server, monitor, catalog, rotation, schedule } = buildServer(config, log, token);
-  const leftovers = new LeftoverRecords({
-    ...{ catalog, token },
-    onRemoved: (key, records) =>
-      log.info({ key, records }, 'records that a crash has left were removed'),
+  const built = buildServer(config, log, token);
+  const { server, metrics, monitor, catalog, rotation, schedule } = built;
+  const stopRefreshing = refreshRegularly({
+    ...{ catalog, token, log },
+    intervalMs: config.keys.refreshIntervalMs,
   });
-  const refreshing = refreshRegularly(catalog, leftovers, config.keys.refreshIntervalMs, log);
+  let reloading: Reloading | undefined;
+  let endpoint: MetricsEndpoint | undefined;
   const stop = orderlyStop(
     [
+      { name: 'reloading', limitMs: GRACE_MS, run: () => reloading?.stop() },
       { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
       { name: 'destruction', limitMs: DESTRUCTION_LIMIT_MS, run: () => schedule.stop() },
       { name: 'health', limitMs: GRACE_MS, run: () => monitor.stop() },
@@ -84,10 +92,11 @@ export async function startDaemon(
         name: 'token',
         limitMs: LOGOUT_LIMIT_MS + GRACE_MS,
         run: () => {
-          clearInterval(refreshing);
+          stopRefreshing();
           return token.close(LOGOUT_LIMIT_MS);
         },
       },
+      { name: 'metrics', limitMs: GRACE_MS, run: () => endpoint?.close() },
     ],
     (step, error) => log.warn({ err: error, step }, 'a step of the stop failed'),
   );
@@ -95,38 +104,29 @@ export async function startDaemon(
     await monitor.start();
     const addresses: string[] = [];
     for (const listener of listeners) addresses.push(await server.listen(listener));
+    endpoint = await openEndpoint(metrics, config, log);
+    const running = startReloading({
+      ...{ config, configFile, policy: built.policy, server, log },
+      onReload: (succeeded) => metrics?.reloaded(succeeded),
+    });
+    reloading = running;
     rotation.start();
     schedule.start();
-    return { addresses, stop };
+    return {
+      ...{ addresses, stop },
+      metricsAddress: endpoint?.address,
+      reload: () => running.reload(),
+    };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-function startToken(
-  { token, limits, keys }: Config,
-  log: Log,
-  onGiveUp: (failure: StartFailure) => void,
-  signal: AbortSignal,
-): Promise<HostedToken> {
-  const options: HostedTokenOptions = {
-    ...token,
-    program: HOST_PROGRAM,
-    environment: hostEnvironment(),
-    maxWaiting: limits.maxWaiting,
-    recheckMs: keys.refreshIntervalMs,
-    onTransition: (transition) => logTransition(log, 'a token host', transition),
-    onWriterTransition: (transition) =>
-      logTransition(log, 'the token host for changes', transition),
-    onDefect: (stack) => log.error({ stack }, 'a defect in a token host'),
-    onGiveUp,
-  };
-  return HostedToken.start(options, signal);
-}
-
 interface Built {
   readonly server: RpcServer;
+  readonly policy: AccessPolicy;
+  readonly metrics: Metrics | undefined;
   readonly monitor: HealthMonitor;
   readonly catalog: KeyCatalog;
   readonly rotation: AutomaticRotation;
@@ -156,7 +156,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
   const shared = {
     token,
     catalog,
-    policy: accessPolicy(config),
+    policy: new AccessPolicy(clientGrants(config.clients)),
     enabledAlgorithms: new Set(config.algorithms),
     minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
@@ -175,6 +175,9 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
       log.warn({ err: error, key }, 'what is due of a key could not be done; it is tried again'),
   });
   const lifecycle = new KeyLifecycle(shared);
+  const metrics = config.metrics.listen
+    ? new Metrics({ token: token.figures, expiries: () => server.tlsExpiries() })
+    : undefined;
   const server = createRpcServer({
     signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
     streams: new StreamService(shared),
@@ -187,7 +190,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     ...{ health, limits, clients: config.clients },
     defaultDeadlineMs: limits.defaultDeadlineMs,
     observer: {
-      onRequest: log.isLevelEnabled('debug') ? (record) => log.debug(record, 'request') : undefined,
+      onRequest: requestObserver(log, metrics),
       onDefect: (error, request) => log.error({ err: error, ...request }, 'a defect'),
     },
     onRefusal: (refusal) => log.info(refusal, 'a connection was refused'),
@@ -214,34 +217,25 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
           'rotated by hand or has no rotation period any more',
       ),
   });
-  return { server, monitor, catalog, rotation, schedule };
+  return { ...{ server, metrics, monitor, catalog, rotation, schedule }, policy: shared.policy };
 }
 
-function accessPolicy({ clients }: Config): AccessPolicy {
-  return new AccessPolicy(
-    new Map(
-      clients.map(({ name, grants }) => [
-        name,
-        grants.map(({ keys, operations }) => ({ keys: keys.map(namePattern), operations })),
-      ]),
-    ),
-  );
+/** @returns undefined where nobody wants to know, which saves the work */
+function requestObserver(log: Log, metrics: Metrics | undefined): RequestObserver['onRequest'] {
+  if (!log.isLevelEnabled('debug')) return metrics && ((record) => metrics.answered(record));
+  return (record) => {
+    log.debug(record, 'request');
+    metrics?.answered(record);
+  };
 }
 
-/** Bounds how long a change that another program makes on the token stays unseen. */
-function refreshRegularly(
-  catalog: KeyCatalog,
-  leftovers: LeftoverRecords,
-  intervalMs: number,
+async function openEndpoint(
+  metrics: Metrics | undefined,
+  { metrics: { listen } }: Config,
   log: Log,
-): NodeJS.Timeout {
-  const refresh = () =>
-    catalog
-      .refresh()
-      .then(() => leftovers.look())
-      .catch((error: unknown) => {
-        log.debug({ err: error }, 'the keys on the token could not be listed');
-      });
-  void refresh();
-  return setInterval(refresh, intervalMs);
+) {
+  if (!metrics || !listen) return undefined;
+  return openMetricsEndpoint(metrics, listen, (error) =>
+    log.warn({ err: error }, 'metrics could not be told'),
+  );
 }

@@ -3,10 +3,12 @@ import { parseArgs } from 'node:util';
 import type { Config } from './config/config.ts';
 import { ConfigError } from './config/config-error.ts';
 import { assertSafeEnvironment, notifySocket, watchdogLimitMs } from './config/environment.ts';
+import { expiredGrants } from './config/expired-grants.ts';
 import { loadConfig } from './config/load-config.ts';
 import { packageVersion } from './config/version.ts';
 import { startDaemon } from './daemon.ts';
 import { EXIT_CODES, type ExitCode, ExitError } from './lifecycle/exit-codes.ts';
+import { onHangup } from './lifecycle/hangup.ts';
 import { createLog } from './lifecycle/log.ts';
 import { serviceManager } from './lifecycle/sd-notify.ts';
 import { onTermination } from './lifecycle/termination.ts';
@@ -75,13 +77,16 @@ async function main(): Promise<ExitCode> {
   }
   assertSafeEnvironment();
   const config = loadConfig(asked.config);
-  if (!asked.checkOnly) return run(config);
+  if (!asked.checkOnly) return run(config, asked.config);
+  for (const grant of expiredGrants(config.clients)) {
+    process.stderr.write(`${asked.config}: warning: ${grant}\n`);
+  }
   process.stdout.write(`${asked.config}: the configuration is right\n`);
   return EXIT_CODES.OK;
 }
 
 /** Runs the daemon until a signal ends it, or a failure that no retry mends. */
-async function run(config: Config): Promise<ExitCode> {
+async function run(config: Config, configFile: string): Promise<ExitCode> {
   const log = createLog(config.log.level);
   const manager = serviceManager(notifySocket(), (error) =>
     log.warn({ err: error }, 'systemd does not hear of this daemon'),
@@ -98,18 +103,23 @@ async function run(config: Config): Promise<ExitCode> {
     end(EXIT_CODES.OK);
   });
 
+  let reload = () => log.info('what is read by the start is new: there is nothing to reload');
+  onHangup(() => reload());
+
   log.info({ version: packageVersion() }, 'starting');
   const giveUp = (failure: StartFailure) => {
     log.fatal({ err: failure }, 'no token host may be started any more: stopping');
     end(EXIT_OF_FAILURE[failure.kind]);
   };
-  const daemon = await startDaemon(config, log, giveUp, stopping.signal).catch((error) => {
+  const starting = startDaemon(config, configFile, log, giveUp, stopping.signal);
+  const daemon = await starting.catch((error) => {
     // A start that was asked to end has not failed.
     if (stopping.signal.aborted) return undefined;
     throw error;
   });
   if (!daemon) return EXIT_CODES.OK;
-  log.info({ addresses: daemon.addresses }, 'serving');
+  reload = () => daemon.reload();
+  log.info({ addresses: daemon.addresses, metrics: daemon.metricsAddress }, 'serving');
   await manager.ready();
 
   const exitCode = await ended;

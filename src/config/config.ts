@@ -53,6 +53,8 @@ export interface Config {
   readonly health: { readonly intervalMs: number; readonly timeoutMs: number };
   readonly shutdown: { readonly drainTimeoutMs: number };
   readonly log: { readonly level: LogLevel };
+  /** Where metrics are told; undefined where they are not. */
+  readonly metrics: { readonly listen?: MetricsAddress | undefined };
 }
 
 export interface TokenConfig {
@@ -101,6 +103,8 @@ export interface TlsFiles {
   readonly key: string;
   /** The authorities that may vouch for clients. */
   readonly clientCa: string;
+  /** The revocation lists of all those authorities; undefined where none is looked at. */
+  readonly clientCrl?: string | undefined;
 }
 
 export interface ClientConfig {
@@ -123,4 +127,8 @@ export interface GrantConfig {
   /** Patterns of key names: see domain/name-pattern.ts. */
   readonly keys: readonly string[];
   readonly operations: readonly Operation[];
+  readonly expiresAtMs?: number | undefined;
 }
+
+/** On a unix socket, or on a loopback address. */
+export type MetricsAddress = Extract<ListenerAddress, { readonly kind: 'unix' | 'tcp' }>;

@@ -14,8 +14,10 @@ import {
   oneOf,
   pattern,
   section,
+  timestamp,
 } from './fields.ts';
 import { listenerSchema, toListenerConfig } from './listener-schema.ts';
+import { metricsAddress } from './metrics-address.ts';
 import { tokenSchema } from './token-schema.ts';
 
 // HMAC_SHA1 is for those who must and say so.
@@ -35,7 +37,8 @@ const client = map({
     map({
       keys: list(pattern, 'pattern of key names'),
       operations: list(oneOf(OPERATIONS), `operation of ${OPERATIONS.join(', ')}`),
-    }),
+      expires: timestamp.optional(),
+    }).transform(({ expires, ...grant }) => ({ ...grant, expiresAtMs: expires })),
     'grant',
   ),
   limits: section({ maxInFlight: integer(1, 65_536).optional(), ...rates }),
@@ -73,6 +76,7 @@ const settings = {
   }),
   shutdown: section({ drainTimeoutMs: integer(0, 60_000).default(10_000) }),
   log: section({ level: oneOf(LOG_LEVELS).default('info') }),
+  metrics: section({ listen: metricsAddress.optional() }),
 };
 
 /** @param credentialsDirectory where systemd puts credentials; undefined when it passes none */

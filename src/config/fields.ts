@@ -64,6 +64,14 @@ export const pattern = text(
 /** The name that a listener or a certificate gives a client; long enough for a SPIFFE id. */
 export const clientName = textOfBytes(255);
 
+/** A point in time, as milliseconds since 1970. */
+export const timestamp = z.iso
+  .datetime({
+    offset: true,
+    error: 'must be a time with its zone as RFC 3339 has it, for instance 2027-01-01T00:00:00Z',
+  })
+  .transform((value) => Date.parse(value));
+
 function isPrintable(value: string): boolean {
   return value !== '' && !/\p{Cc}/u.test(value);
 }

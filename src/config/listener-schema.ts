@@ -7,7 +7,7 @@ const UNIX_PATH_MAX_BYTES = 107;
 /** The number after it, -1, means no group to chown(2). */
 const GID_MAX = 2 ** 32 - 2;
 
-const unixPath = absolutePath.refine(
+export const unixPath = absolutePath.refine(
   (path) => Buffer.byteLength(path) <= UNIX_PATH_MAX_BYTES,
   `must have at most ${UNIX_PATH_MAX_BYTES} bytes, which is what a socket's address can hold`,
 );
@@ -46,7 +46,12 @@ const document = map({
   systemd: systemdName.optional(),
   client: clientName.optional(),
   plaintext: z.literal(true, 'must be true or left out').optional(),
-  tls: map({ certificate: absolutePath, key: absolutePath, clientCa: absolutePath }).optional(),
+  tls: map({
+    certificate: absolutePath,
+    key: absolutePath,
+    clientCa: absolutePath,
+    clientCrl: absolutePath.optional(),
+  }).optional(),
 });
 
 type ListenerDocument = z.output<typeof document>;

@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Caller } from './connections.ts';
 import { ListenerError } from './listener-error.ts';
-import { createTlsServer, type TlsFiles } from './tls-server.ts';
+import type { TlsFiles } from './tls-credentials.ts';
+import { TlsServer } from './tls-server.ts';
 import { listenOnUnixSocket, type UnixAddress } from './unix-socket.ts';
 
 export type ListenerAddress =
@@ -47,6 +48,7 @@ export class Listener {
   readonly #server: Server;
   readonly #events: ListenerEvents;
   readonly #sockets = new Set<Socket>();
+  #tls: TlsServer | undefined;
   #address = '';
   #release: () => Promise<void> = async () => undefined;
   #closed = false;
@@ -85,6 +87,11 @@ export class Listener {
     return this.#address;
   }
 
+  /** Undefined where clients need no certificate. */
+  get tls(): TlsServer | undefined {
+    return this.#tls;
+  }
+
   /** Stops listening; connections stay. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -103,10 +110,11 @@ export class Listener {
     if (identity.kind === 'client') {
       return createServer((socket) => this.#accept(socket, identity.client));
     }
-    return createTlsServer(identity.tls, {
+    this.#tls = new TlsServer(identity.tls, {
       onConnection: (socket, client) => this.#accept(socket, client),
       onRefusal: (socket, reason) => this.#refuse(peerOf(socket), reason),
     });
+    return this.#tls.server;
   }
 
   #accept(socket: Socket, client: string): void {
@@ -153,11 +161,11 @@ function peerOf({ remoteAddress, remotePort }: Socket): string | undefined {
   return hostAndPort(remoteAddress, remotePort);
 }
 
-function hostAndPort(host: string, port: number): string {
+export function hostAndPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function asListenerError(error: unknown, address: ListenerAddress): ListenerError {
+export function asListenerError(error: unknown, address: ListenerAddress): ListenerError {
   if (error instanceof ListenerError) return error;
   const kind = codeOf(error) === 'EADDRINUSE' ? 'in-use' : 'configuration';
   const what = error instanceof Error ? error.message : String(error);

@@ -18,6 +18,8 @@ import { RateLimits, type Rates } from './rate-limits.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
 import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
+import type { FileExpiry } from './tls-credentials.ts';
+import type { TlsRenewal } from './tls-server.ts';
 
 export interface ClientOptions {
   readonly name: string;
@@ -54,6 +56,16 @@ export interface RpcServer {
    * @throws {ListenerError}
    */
   listen(listener: ListenerOptions): Promise<string>;
+
+  /** Of the files of all TLS listeners, as they were read last. */
+  tlsExpiries(): readonly FileExpiry[];
+
+  /**
+   * Reads the files of all TLS listeners again; what is returned puts them to use.
+   *
+   * @throws {ListenerError} naming a file that cannot be used, or that has expired
+   */
+  prepareTls(): TlsRenewal;
 
   /** Closes the listeners and removes their unix sockets; open connections go on. */
   stopAccepting(): Promise<void>;
@@ -157,6 +169,14 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       const listener = await Listener.open(listenerOptions, events);
       listeners.push(listener);
       return listener.address;
+    },
+    tlsExpiries: () => listeners.flatMap(({ tls }) => tls?.expiries ?? []),
+    prepareTls() {
+      const renewals = listeners.flatMap(({ tls }) => tls?.prepare() ?? []);
+      return {
+        changed: [...new Set(renewals.flatMap(({ changed }) => changed))],
+        apply: () => renewals.reduce((closed, { apply }) => closed + apply(), 0),
+      };
     },
     stopAccepting,
     drain(limitMs) {

@@ -1,84 +1,116 @@
-import { constants, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import type { Server } from 'node:net';
-import { createServer, type TLSSocket } from 'node:tls';
+import type { X509Certificate } from 'node:crypto';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { clientOf } from './certificate-identity.ts';
-import { ListenerError } from './listener-error.ts';
-
-/** Paths of PEM files. */
-export interface TlsFiles {
-  readonly certificate: string;
-  readonly key: string;
-  /** The authorities that may vouch for clients. */
-  readonly clientCa: string;
-}
+import {
+  assertCurrent,
+  type FileExpiry,
+  readTlsCredentials,
+  type TlsCredentials,
+  type TlsFiles,
+} from './tls-credentials.ts';
 
 export interface TlsServerEvents {
   readonly onConnection: (socket: TLSSocket, client: string) => void;
   readonly onRefusal: (socket: TLSSocket, reason: string) => void;
 }
 
+/** What the files of a server say by now; nothing has changed yet. */
+export interface TlsRenewal {
+  /** The files whose content is another. */
+  readonly changed: readonly string[];
+  /**
+   * Uses them from the next handshake on. Open connections stay, but for those whose certificate
+   * is revoked.
+   *
+   * @returns how many were closed
+   */
+  readonly apply: () => number;
+}
+
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const HTTP2 = 'h2';
 
-/**
- * A server for TLS 1.3 and HTTP/2 whose clients all prove who they are.
- *
- * @throws {ListenerError} naming the file that cannot be used
- */
-export function createTlsServer(files: TlsFiles, events: TlsServerEvents): Server {
-  const clientCa = read(files.clientCa);
-  // A file without a certificate would be no error for Node: just nobody could connect.
-  using(files.clientCa, () => new X509Certificate(clientCa));
-  const server = using(`${files.certificate} with ${files.key}`, () =>
-    createServer({
-      cert: read(files.certificate),
-      key: read(files.key),
-      ca: clientCa,
+/** A server for TLS 1.3 and HTTP/2 whose clients all prove who they are. */
+export class TlsServer {
+  readonly server: Server;
+  readonly #files: TlsFiles;
+  readonly #events: TlsServerEvents;
+  readonly #open = new Set<TLSSocket>();
+  #credentials: TlsCredentials;
+
+  /** @throws {ListenerError} naming the file that cannot be used */
+  constructor(files: TlsFiles, events: TlsServerEvents) {
+    this.#files = files;
+    this.#events = events;
+    this.#credentials = readTlsCredentials(files);
+    this.server = createServer({
+      ...this.#credentials.context,
       requestCert: true,
       rejectUnauthorized: true,
-      minVersion: 'TLSv1.3',
-      // Without tickets every connection proves its certificate; a resumed one would not.
-      secureOptions: constants.SSL_OP_NO_TICKET,
       ALPNProtocols: [HTTP2],
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    }),
-  );
-  server.on('secureConnection', (socket) => {
-    const client = clientNamedBy(socket);
-    if (client !== undefined && socket.alpnProtocol === HTTP2) {
-      events.onConnection(socket, client);
+    });
+    this.server.on('secureConnection', (socket) => this.#accept(socket));
+    this.server.on('tlsClientError', (error, socket) => {
+      // The certificate's fault where there is one; the error only says that the connection ended.
+      const reason: unknown = socket.authorizationError ?? ('code' in error && error.code);
+      events.onRefusal(socket, String(reason || 'TLS error'));
+    });
+  }
+
+  get expiries(): readonly FileExpiry[] {
+    return this.#credentials.expiries;
+  }
+
+  /**
+   * Reads the files again.
+   *
+   * @throws {ListenerError} naming a file that cannot be used, or that has expired
+   */
+  prepare(): TlsRenewal {
+    const credentials = readTlsCredentials(this.#files);
+    const { digests } = this.#credentials;
+    const changed = [...credentials.digests]
+      .filter(([file, digest]) => digests.get(file) !== digest)
+      .map(([file]) => file);
+    if (changed.length === 0) return { changed, apply: () => 0 };
+    assertCurrent(credentials);
+    return { changed, apply: () => this.#renew(credentials) };
+  }
+
+  #renew(credentials: TlsCredentials): number {
+    this.server.setSecureContext(credentials.context);
+    this.#credentials = credentials;
+    const revoked = [...this.#open].filter((socket) => {
+      const certificate = socket.getPeerX509Certificate();
+      return certificate !== undefined && credentials.isRevoked(certificate);
+    });
+    for (const socket of revoked) socket.destroy();
+    return revoked.length;
+  }
+
+  #accept(socket: TLSSocket): void {
+    const certificate = socket.getPeerX509Certificate();
+    const client = certificate && clientOf(certificate);
+    const problem = this.#problemOf(socket, certificate, client);
+    if (problem !== undefined || client === undefined) {
+      this.#events.onRefusal(socket, problem ?? 'no certificate');
+      socket.destroy();
       return;
     }
-    events.onRefusal(
-      socket,
-      client === undefined ? 'the certificate names no client' : 'not HTTP/2',
-    );
-    socket.destroy();
-  });
-  server.on('tlsClientError', (error, socket) => {
-    // The certificate's fault where there is one; the error only says that the connection ended.
-    const reason: unknown = socket.authorizationError ?? ('code' in error && error.code);
-    events.onRefusal(socket, String(reason || 'TLS error'));
-  });
-  return server;
-}
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+    this.#events.onConnection(socket, client);
+  }
 
-function clientNamedBy(socket: TLSSocket): string | undefined {
-  const certificate = socket.getPeerX509Certificate();
-  return certificate && clientOf(certificate);
-}
-
-function read(file: string): Buffer {
-  return using(file, () => readFileSync(file));
-}
-
-function using<Result>(what: string, work: () => Result): Result {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof ListenerError) throw error;
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new ListenerError('configuration', `cannot use ${what}: ${problem}`, error);
+  #problemOf(
+    socket: TLSSocket,
+    certificate: X509Certificate | undefined,
+    client: string | undefined,
+  ): string | undefined {
+    if (client === undefined) return 'the certificate names no client';
+    if (socket.alpnProtocol !== HTTP2) return 'not HTTP/2';
+    // Its handshake may have begun before the list came that revokes it.
+    return certificate && this.#credentials.isRevoked(certificate) ? 'CERT_REVOKED' : undefined;
   }
 }

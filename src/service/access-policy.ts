@@ -29,6 +29,8 @@ const CREATIONS: ReadonlySet<KeyOperation> = new Set(['createKey', 'importKey'])
 export interface Grant {
   readonly keys: readonly NamePattern[];
   readonly operations: readonly Operation[];
+  /** From then on it allows nothing, as if it were not there; one without such a time stays. */
+  readonly expiresAtMs?: number | undefined;
 }
 
 /**
@@ -38,10 +40,17 @@ export interface Grant {
  * missing one does, so that names cannot be guessed.
  */
 export class AccessPolicy {
-  readonly #grants: ReadonlyMap<string, readonly Grant[]>;
+  readonly #now: () => number;
+  #grants: ReadonlyMap<string, readonly Grant[]>;
 
   /** @param grants by client identity */
-  constructor(grants: ReadonlyMap<string, readonly Grant[]>) {
+  constructor(grants: ReadonlyMap<string, readonly Grant[]>, now: () => number = Date.now) {
+    this.#grants = grants;
+    this.#now = now;
+  }
+
+  /** Puts other grants in the place of all; they count for whatever is asked from then on. */
+  replace(grants: ReadonlyMap<string, readonly Grant[]>): void {
     this.#grants = grants;
   }
 
@@ -52,19 +61,20 @@ export class AccessPolicy {
   authorize(client: string, operation: KeyOperation, key: string): void {
     let sees = false;
     for (const grant of this.#grants.get(client) ?? []) {
-      if (!covers(grant, key)) continue;
+      if (!covers(grant, key) || this.#hasExpired(grant)) continue;
       if (grant.operations.includes(operation)) return;
       sees = true;
     }
     // A name that is to be created cannot be missing: the answer is the same whether it exists.
-    if (sees || CREATIONS.has(operation)) throw denied(client, operation, `key ${key}`);
+    if (sees || CREATIONS.has(operation)) {
+      throw this.#denied(client, operation, `key ${key}`, (grant) => covers(grant, key));
+    }
     throw keyNotFound(key);
   }
 
   /** Whether {@link authorize} would let it pass. */
   allows(client: string, operation: KeyOperation, key: string): boolean {
-    const grants = this.#grants.get(client) ?? [];
-    return grants.some((grant) => grant.operations.includes(operation) && covers(grant, key));
+    return this.#grantsOf(client, operation).some((grant) => covers(grant, key));
   }
 
   /**
@@ -90,17 +100,45 @@ export class AccessPolicy {
    * @throws {SigildError} PERMISSION_DENIED when it may list none
    */
   listable(client: string): NamePattern {
-    const grants = (this.#grants.get(client) ?? []).filter((grant) =>
-      grant.operations.includes('listKeys'),
-    );
-    if (grants.length === 0) throw denied(client, 'listKeys', 'any key');
+    const grants = this.#grantsOf(client, 'listKeys');
+    if (grants.length === 0) throw this.#denied(client, 'listKeys', 'any key');
     return (name) => grants.some((grant) => covers(grant, name));
   }
 
   #authorizeAny(client: string, operation: Operation): void {
+    if (this.#grantsOf(client, operation).length > 0) return;
+    throw this.#denied(client, operation, 'any key');
+  }
+
+  #grantsOf(client: string, operation: Operation): readonly Grant[] {
     const grants = this.#grants.get(client) ?? [];
-    if (grants.some(({ operations }) => operations.includes(operation))) return;
-    throw denied(client, operation, 'any key');
+    return grants.filter(
+      (grant) => grant.operations.includes(operation) && !this.#hasExpired(grant),
+    );
+  }
+
+  #hasExpired({ expiresAtMs }: Grant): boolean {
+    return expiresAtMs !== undefined && expiresAtMs <= this.#now();
+  }
+
+  /** @param isMeant which of the client's grants of the operation would have allowed it */
+  #denied(
+    client: string,
+    operation: Operation,
+    what: string,
+    isMeant: (grant: Grant) => boolean = () => true,
+  ): SigildError {
+    const missed = (this.#grants.get(client) ?? [])
+      .filter((grant) => grant.operations.includes(operation) && isMeant(grant))
+      .map(({ expiresAtMs }) => expiresAtMs ?? 0);
+    const reason =
+      missed.length > 0
+        ? `; its grant expired at ${new Date(Math.max(...missed)).toISOString()}`
+        : "; the daemon's configuration grants it";
+    return new SigildError(
+      'PERMISSION_DENIED',
+      `client ${client} is not granted ${operation} on ${what}${reason}`,
+    );
   }
 }
 
@@ -114,11 +152,4 @@ export function keyNotFound(key: string): SigildError {
 
 function covers(grant: Grant, key: string): boolean {
   return grant.keys.some((matches) => matches(key));
-}
-
-function denied(client: string, operation: Operation, what: string): SigildError {
-  return new SigildError(
-    'PERMISSION_DENIED',
-    `client ${client} is not granted ${operation} on ${what}; the daemon's configuration grants it`,
-  );
 }

@@ -61,6 +61,12 @@ export class Dispatcher<AnyHost extends LaneHost = Host> {
     return this.#lanes.hosts;
   }
 
+  /** Of calls, those that wait for any lane. */
+  get figures(): { readonly hosts: number; readonly sessions: number; readonly waiting: number } {
+    const sessions = this.hosts.reduce((sum, { lanes }) => sum + lanes.length, 0);
+    return { hosts: this.hosts.length, sessions, waiting: this.#waiting.length };
+  }
+
   /**
    * @returns the payload of the lane's answer
    * @throws {SigildError} POOL_SATURATED, also later where the client has most waiting and another

@@ -55,6 +55,8 @@ export class HostedToken implements Token {
     this.#scan(encodeJson(OPERATION.listKeys, request), listingAnswer, signal, true),
   );
   readonly #streams: HostedStreams;
+  /** How things stand by now, with the host for changes left out. */
+  readonly figures = () => this.#dispatcher.figures;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;

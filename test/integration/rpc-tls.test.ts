@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { credentials, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ListenerError } from '../../src/rpc/listener-error.ts';
-import type { TlsFiles } from '../../src/rpc/tls-server.ts';
+import type { TlsFiles } from '../../src/rpc/tls-credentials.ts';
 import { type Authority, createAuthority, type KeyPair } from '../support/certificates.ts';
 import { failureOf } from '../support/client.ts';
 import { EVERYTHING, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
@@ -221,4 +222,161 @@ describe('a TLS listener does not open', () => {
 
     expect(await open({ clientCa: empty })).toContain(empty);
   });
+});
+
+describe('files that are read again', () => {
+  /** Copies of the files that a test may change, and a listener that uses them. */
+  async function renewable(list?: string) {
+    const own = mkdtempSync(join(folder, 'renewable-'));
+    const files = {
+      certificate: join(own, 'tls.crt'),
+      key: join(own, 'tls.key'),
+      clientCa: join(own, 'ca.crt'),
+    };
+    copyFileSync(tls.certificate, files.certificate);
+    copyFileSync(tls.key, files.key);
+    copyFileSync(authority.certificate, files.clientCa);
+    const clientCrl = join(own, 'clients.crl');
+    if (list !== undefined) copyFileSync(list, clientCrl);
+    address = await rpc.server.listen({
+      address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      identity: {
+        kind: 'certificate',
+        tls: { ...files, ...(list !== undefined && { clientCrl }) },
+      },
+    });
+    return { ...files, clientCrl };
+  }
+
+  /** The common name of the certificate that a new connection is shown. */
+  async function shownName(): Promise<string> {
+    const socket = connectTls({
+      ...{ host: '127.0.0.1', port: port(), rejectUnauthorized: false },
+      cert: readFileSync(right.certificate),
+      key: readFileSync(right.key),
+      ALPNProtocols: ['h2'],
+    });
+    await once(socket, 'secureConnect');
+    const { CN } = socket.getPeerCertificate().subject;
+    socket.destroy();
+    return String(CN);
+  }
+
+  function issueServer(name: string): KeyPair {
+    return authority.issue(name, { subject: `/CN=${name}`, usage: 'serverAuth' });
+  }
+
+  test('change nothing before they are put to use, and then new handshakes alone', async () => {
+    const files = await renewable();
+    const client = connect(right);
+    await client.listKeys({});
+    const next = issueServer('next');
+    copyFileSync(next.certificate, files.certificate);
+    copyFileSync(next.key, files.key);
+
+    const { changed, apply } = rpc.server.prepareTls();
+
+    expect(changed).toEqual([files.certificate, files.key]);
+    expect(await shownName()).toBe('sigild');
+    expect(apply()).toBe(0);
+    expect(await shownName()).toBe('next');
+    await expect(client.listKeys({})).resolves.toBeDefined();
+    expect(rpc.server.prepareTls().changed).toEqual([]);
+  });
+
+  test.each([
+    ['a certificate without its key', (files: TlsFiles) => files.certificate, 'next'],
+    ['half of a certificate', (files: TlsFiles) => files.certificate, 'half'],
+    ['authorities that are none', (files: TlsFiles) => files.clientCa, 'empty'],
+    ['a certificate that has expired', (files: TlsFiles) => files.certificate, 'expired'],
+  ])('are refused with %s, and the old ones stay', async (_, fileOf, content) => {
+    const files = await renewable();
+    const file = fileOf(files);
+    if (content === 'expired') {
+      const over = authority.issue('over', {
+        ...{ subject: '/CN=over', usage: 'serverAuth', expired: true },
+      });
+      copyFileSync(over.certificate, files.certificate);
+      copyFileSync(over.key, files.key);
+    } else if (content === 'next') {
+      copyFileSync(issueServer('lonely').certificate, file);
+    } else {
+      writeFileSync(file, content === 'half' ? readFileSync(file).subarray(0, 200) : '');
+    }
+
+    expect(() => rpc.server.prepareTls()).toThrow(
+      expect.objectContaining({ name: 'ListenerError', message: expect.stringContaining(file) }),
+    );
+
+    expect(await shownName()).toBe('sigild');
+  });
+
+  test('close the connections that a new revocation list revokes, and keep them out', async () => {
+    const files = await renewable(authority.revocationList('nobody-revoked'));
+    const other = authority.issue('other', { subject: '/CN=other', usage: 'clientAuth' });
+    const [revoked, stays] = [connect(right), connect(other)];
+    rpc.token.writeKey('shop', Buffer.alloc(32));
+    await revoked.sign({ key: 'shop', data: Buffer.alloc(1) });
+    expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
+    copyFileSync(authority.revocationList('revoked', { revoked: [right] }), files.clientCrl);
+
+    const { changed, apply } = rpc.server.prepareTls();
+    const closed = apply();
+
+    expect(changed).toEqual([files.clientCrl]);
+    expect(closed).toBe(1);
+    expect((await failureOf(revoked.listKeys({}))).code).toBe(status.UNAVAILABLE);
+    await vi.waitFor(() => expect(rpc.refusals[0]?.reason).toBe('CERT_REVOKED'));
+    expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
+  });
+
+  test('are refused with a list that has expired, or is of another authority', async () => {
+    const files = await renewable(authority.revocationList('current'));
+    const problem = (list: string) => {
+      copyFileSync(list, files.clientCrl);
+      expect(() => rpc.server.prepareTls()).toThrow(ListenerError);
+      try {
+        rpc.server.prepareTls();
+      } catch (error) {
+        return error instanceof Error ? error.message : '';
+      }
+      return '';
+    };
+
+    const stranger = createAuthority(folder, 'stranger-ca');
+    expect(problem(authority.revocationList('over', { expired: true }))).toBe(
+      `cannot use ${files.clientCrl}: it expired at 2021-01-01T00:00:00.000Z`,
+    );
+    expect(problem(stranger.revocationList('strange'))).toBe(
+      `cannot use ${files.clientCrl}: it has no revocation list of CN=ca, of ${files.clientCa}`,
+    );
+    writeFileSync(files.clientCrl, '-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n');
+    expect(() => rpc.server.prepareTls()).toThrow(`cannot use ${files.clientCrl}`);
+  });
+
+  test('tell when they expire', async () => {
+    const files = await renewable(authority.revocationList('dated'));
+
+    const expiries = rpc.server.tlsExpiries().filter(({ file }) => file.includes('renewable-'));
+
+    expect(expiries.map(({ file, role }) => [role, file])).toEqual([
+      ['server', files.certificate],
+      ['client_ca', files.clientCa],
+      ['client_crl', files.clientCrl],
+    ]);
+    for (const { expiresAtMs } of expiries) expect(expiresAtMs).toBeGreaterThan(Date.now());
+  });
+});
+
+test('a listener whose revocation list has expired opens, and keeps its clients out', async () => {
+  const clientCrl = authority.revocationList('expired-at-start', { expired: true });
+  address = await rpc.server.listen({
+    address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
+    identity: { kind: 'certificate', tls: { ...tls, clientCrl } },
+  });
+
+  const failure = await failureOf(connect(right).listKeys({}));
+
+  expect(failure.code).toBe(status.UNAVAILABLE);
+  await vi.waitFor(() => expect(rpc.refusals[0]?.reason).toBe('CRL_HAS_EXPIRED'));
 });

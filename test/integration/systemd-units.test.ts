@@ -158,7 +158,13 @@ describe('the example configuration', () => {
       ...settings,
       token: { ...token, adopt: [{ label: 'legacy-*', algorithm: 'HMAC_SHA256' }] },
       listeners: expect.arrayContaining([...settings.listeners]),
-      clients: settings.clients,
+      clients: [
+        {
+          ...{ name: 'backend' },
+          grants: [{ ...settings.clients[0]?.grants[0], expiresAtMs: Date.UTC(2100, 0, 1) }],
+        },
+      ],
+      metrics: { listen: { kind: 'tcp', host: '127.0.0.1', port: 9_464 } },
     });
     expect(shown.listeners).toHaveLength(4);
   });

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** Paths of PEM files. */
@@ -18,8 +19,17 @@ export interface CertificateOptions {
   readonly expired?: boolean;
 }
 
+export interface RevocationListOptions {
+  /** Certificates of this authority; none unless told otherwise. */
+  readonly revoked?: readonly KeyPair[];
+  /** Its time ended years ago. */
+  readonly expired?: boolean;
+}
+
 export interface Authority extends KeyPair {
   issue(name: string, options: CertificateOptions): KeyPair;
+  /** @returns the path of the list, as PEM */
+  revocationList(name: string, options?: RevocationListOptions): string;
 }
 
 const VALID_DAYS = '2';
@@ -28,7 +38,7 @@ const VALID_DAYS = '2';
 export function createAuthority(folder: string, name = 'ca'): Authority {
   const authority = make(folder, name, `/CN=${name}`, [
     'basicConstraints = critical, CA:true',
-    'keyUsage = critical, keyCertSign',
+    'keyUsage = critical, keyCertSign, cRLSign',
   ]);
   return {
     ...authority,
@@ -42,7 +52,41 @@ export function createAuthority(folder: string, name = 'ca'): Authority {
       if (expired) expire(issued, join(folder, `${leaf}.cnf`), authority);
       return issued;
     },
+    revocationList: (list, options) => makeList(folder, list, authority, options),
   };
+}
+
+/** `openssl ca` keeps what it has revoked in a text file, one line for each. */
+function makeList(
+  folder: string,
+  name: string,
+  issuer: KeyPair,
+  { revoked = [], expired = false }: RevocationListOptions = {},
+): string {
+  const [list, config, database] = ['crl', 'crl.cnf', 'crl.txt'].map((suffix) =>
+    join(folder, `${name}.${suffix}`),
+  ) as [string, string, string];
+  const lines = revoked.map(({ certificate }) => {
+    const serial = new X509Certificate(readFileSync(certificate)).serialNumber;
+    return `R\t301231235959Z\t200101000000Z\t${serial}\tunknown\t/CN=revoked\n`;
+  });
+  writeFileSync(database, lines.join(''));
+  writeFileSync(
+    config,
+    ['[ca]', 'default_ca = d', '[d]', `database = ${database}`, 'default_md = sha256'].join('\n'),
+  );
+  const times = expired
+    ? ['-crl_lastupdate', '20200101000000Z', '-crl_nextupdate', '20210101000000Z']
+    : ['-crldays', VALID_DAYS];
+  execFileSync(
+    'openssl',
+    [
+      ...['ca', '-gencrl', '-config', config, '-out', list, ...times],
+      ...['-keyfile', issuer.key, '-cert', issuer.certificate],
+    ],
+    { stdio: 'pipe' },
+  );
+  return list;
 }
 
 function make(

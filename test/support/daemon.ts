@@ -28,6 +28,7 @@ export interface DaemonOptions {
 /** The built daemon, as a process of its own. */
 export interface Daemon {
   readonly process: ChildProcess;
+  readonly configFile: string;
   /** What it listens on, such as `unix:/path` or `127.0.0.1:7400`, in the configuration's order. */
   readonly addresses: readonly string[];
   readonly logLines: readonly LogLine[];
@@ -172,6 +173,7 @@ export function spawnDaemon(
   });
   return {
     process: child,
+    configFile: file,
     addresses: [],
     logLines,
     stderr: () => stderr,

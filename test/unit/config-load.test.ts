@@ -70,6 +70,7 @@ describe('a right configuration', () => {
       health: { intervalMs: 1_000, timeoutMs: 2_000 },
       shutdown: { drainTimeoutMs: 10_000 },
       log: { level: 'info' },
+      metrics: {},
     });
   });
 
@@ -352,4 +353,66 @@ log: { level: loud }
 
     expect(() => loadConfig(file, {})).toThrow(`${file}: cannot be read: ENOENT`);
   });
+});
+
+describe('the expiry of a grant', () => {
+  const expiring = (time: string) =>
+    MINIMAL.replace('operations: [sign]', `operations: [sign]\n        expires: ${time}`);
+
+  test.each([
+    ['2027-01-01T00:00:00Z', Date.UTC(2027, 0, 1)],
+    ['"2027-01-01T00:00:00.5+02:00"', Date.UTC(2026, 11, 31, 22, 0, 0, 500)],
+  ])('is %s', (time, expiresAtMs) => {
+    expect(load(expiring(time)).clients[0]?.grants[0]).toEqual({
+      ...{ keys: ['*'], operations: ['sign'], expiresAtMs },
+    });
+  });
+
+  test.each([
+    '2027-01-01',
+    '2027-01-01T00:00:00',
+    '2027-02-30T00:00:00Z',
+    '2027-01-01T00:00Z',
+    '90d',
+    '5',
+  ])('cannot be %s', (time) => {
+    expect(problemsOf(expiring(time))).toEqual([
+      expect.stringMatching(
+        /^FILE:13:18: clients\[0\]\.grants\[0\]\.expires: must be a time with its zone as RFC 3339/,
+      ),
+    ]);
+  });
+});
+
+describe('the place of metrics', () => {
+  test.each([
+    ['127.0.0.1:9464', { kind: 'tcp', host: '127.0.0.1', port: 9464 }],
+    ['"[::1]:9464"', { kind: 'tcp', host: '::1', port: 9464 }],
+    ['/run/sigild/metrics.sock', { kind: 'unix', path: '/run/sigild/metrics.sock', mode: 0o660 }],
+  ])('can be %s', (listen, address) => {
+    expect(load(`${MINIMAL}metrics: { listen: ${listen} }\n`).metrics.listen).toMatchObject(
+      address,
+    );
+  });
+
+  test.each(['0.0.0.0:9464', '"[::]:9464"', 'localhost:9464', 'metrics.sock', '9464'])(
+    'cannot be %s',
+    (listen) => {
+      expect(problemsOf(`${MINIMAL}metrics: { listen: ${listen} }\n`)).toEqual([
+        expect.stringMatching(
+          /^FILE:13:20: metrics\.listen: must be a loopback address and a port/,
+        ),
+      ]);
+    },
+  );
+});
+
+test('the revocation list of clients is one of the files of TLS', () => {
+  const tls = 'certificate: /tls.crt, key: /tls.key, clientCa: /ca.crt';
+
+  const [listener] = load(
+    withListener(`{ tcp: 0.0.0.0:7443, tls: { ${tls}, clientCrl: /clients.crl } }`),
+  ).listeners;
+
+  expect(listener?.identity).toMatchObject({ tls: { clientCrl: '/clients.crl' } });
 });

@@ -134,3 +134,60 @@ test('nothing but these operations can be granted', () => {
     ...['updateKeyVersion', 'scheduleDestroy', 'restore', 'sign', 'verify', 'getTokenInfo'],
   ]);
 });
+
+describe('a grant with an expiry', () => {
+  const EXPIRES_AT_MS = Date.parse('2027-01-01T00:00:00Z');
+  const until = (granted: Grant): Grant => ({ ...granted, expiresAtMs: EXPIRES_AT_MS });
+
+  /** What a client may do, and a function that sets its clock. */
+  function policyWithClock(...grants: readonly Grant[]) {
+    let nowMs = EXPIRES_AT_MS - 1;
+    const timed = new AccessPolicy(new Map([['client', grants]]), () => nowMs);
+    return { timed, expire: () => (nowMs = EXPIRES_AT_MS) };
+  }
+
+  test('counts until its time, and from then on gives nothing', () => {
+    const { timed, expire } = policyWithClock(until(grant('*', 'sign', 'listKeys')));
+    expect(timed.allows('client', 'sign', 'shop')).toBe(true);
+    expect(timed.listable('client')('shop')).toBe(true);
+
+    expire();
+
+    expect(timed.allows('client', 'sign', 'shop')).toBe(false);
+    expect(() => timed.authorize('client', 'sign', 'shop')).toThrow(
+      expect.objectContaining({ reason: 'KEY_NOT_FOUND', message: keyNotFound('shop').message }),
+    );
+    expect(() => timed.listable('client')).toThrow(/its grant expired at 2027-01-01T00:00:00.000Z/);
+  });
+
+  test('is told of to a client that sees the key by another grant', () => {
+    const { timed, expire } = policyWithClock(until(grant('*', 'sign')), grant('shop', 'getKey'));
+
+    expire();
+
+    expect(() => timed.authorize('client', 'sign', 'shop')).toThrow(
+      expect.objectContaining({
+        reason: 'PERMISSION_DENIED',
+        message: expect.stringContaining('its grant expired at 2027-01-01T00:00:00.000Z'),
+      }),
+    );
+    expect(() => timed.authorize('client', 'verify', 'shop')).toThrow(/configuration grants it/);
+  });
+
+  test('leaves the other grants of the client as they are', () => {
+    const { timed, expire } = policyWithClock(until(grant('*', 'sign')), grant('shop', 'sign'));
+
+    expire();
+
+    expect(() => timed.authorize('client', 'sign', 'shop')).not.toThrow();
+  });
+});
+
+test('other grants count for the next request', () => {
+  const replaced = policyOf({ old: [grant('*', 'sign')] });
+
+  replaced.replace(new Map([['new', [grant('*', 'sign')]]]));
+
+  expect(replaced.allows('old', 'sign', 'shop')).toBe(false);
+  expect(replaced.allows('new', 'sign', 'shop')).toBe(true);
+});
