@@ -4,6 +4,7 @@ import { hostEnvironment, passedSockets } from './config/environment.ts';
 import { bindableListeners } from './config/passed-listeners.ts';
 import { namePattern } from './domain/name-pattern.ts';
 import { logTransition } from './host-log.ts';
+import { refreshRegularly } from './key-refresh.ts';
 import type { Log } from './lifecycle/log.ts';
 import { orderlyStop } from './lifecycle/shutdown.ts';
 import { Health } from './rpc/health.ts';
@@ -12,6 +13,8 @@ import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
 import { AutomaticRotation } from './service/automatic-rotation.ts';
 import { DestructionSchedule } from './service/destruction-schedule.ts';
+import { DryRuns } from './service/dry-runs.ts';
+import { ImportKeyRegister } from './service/import-key-register.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyDestruction } from './service/key-destruction.ts';
 import { KeyImport } from './service/key-import.ts';
@@ -160,6 +163,8 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     enabledAlgorithms: new Set(config.algorithms),
     minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
+    importKeys: new ImportKeyRegister(),
+    maxDataBytes: limits.maxDataBytes,
   };
   const destruction = new KeyDestruction({
     ...shared,
@@ -176,7 +181,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
   });
   const lifecycle = new KeyLifecycle(shared);
   const server = createRpcServer({
-    signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
+    signing: new SigningService(shared),
     streams: new StreamService(shared),
     keys: new KeyService(shared),
     lifecycle,
@@ -184,6 +189,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     destruction,
     imports: new KeyImport({ ...shared, lifecycle }),
     publicKeys: new PublicKeyService(shared),
+    dryRuns: new DryRuns({ ...shared, ...config.keys }),
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,
@@ -227,22 +233,4 @@ function accessPolicy({ clients }: Config): AccessPolicy {
       ]),
     ),
   );
-}
-
-/** Bounds how long a change that another program makes on the token stays unseen. */
-function refreshRegularly(
-  catalog: KeyCatalog,
-  leftovers: LeftoverRecords,
-  intervalMs: number,
-  log: Log,
-): NodeJS.Timeout {
-  const refresh = () =>
-    catalog
-      .refresh()
-      .then(() => leftovers.look())
-      .catch((error: unknown) => {
-        log.debug({ err: error }, 'the keys on the token could not be listed');
-      });
-  void refresh();
-  return setInterval(refresh, intervalMs);
 }
