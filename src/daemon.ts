@@ -15,6 +15,8 @@ import { createRpcServer, type RpcServer } from './rpc/server.ts';
 import { AccessPolicy } from './service/access-policy.ts';
 import { AutomaticRotation } from './service/automatic-rotation.ts';
 import { DestructionSchedule } from './service/destruction-schedule.ts';
+import { DryRuns } from './service/dry-runs.ts';
+import { ImportKeyRegister } from './service/import-key-register.ts';
 import { KeyCatalog } from './service/key-catalog.ts';
 import { KeyDestruction } from './service/key-destruction.ts';
 import { KeyImport } from './service/key-import.ts';
@@ -160,6 +162,8 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     enabledAlgorithms: new Set(config.algorithms),
     minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
+    importKeys: new ImportKeyRegister(),
+    maxDataBytes: limits.maxDataBytes,
   };
   const destruction = new KeyDestruction({
     ...shared,
@@ -179,7 +183,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     ? new Metrics({ token: token.figures, expiries: () => server.tlsExpiries() })
     : undefined;
   const server = createRpcServer({
-    signing: new SigningService({ ...shared, maxDataBytes: limits.maxDataBytes }),
+    signing: new SigningService(shared),
     streams: new StreamService(shared),
     keys: new KeyService(shared),
     lifecycle,
@@ -187,6 +191,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     destruction,
     imports: new KeyImport({ ...shared, lifecycle }),
     publicKeys: new PublicKeyService(shared),
+    dryRuns: new DryRuns({ ...shared, ...config.keys }),
     ...{ health, limits, clients: config.clients },
     defaultDeadlineMs: limits.defaultDeadlineMs,
     observer: {

@@ -79,6 +79,7 @@ async function startService(unixSocket: string): Promise<string[]> {
     destruction: { scheduleDestroy: none, restore: none },
     imports: { getImportKey: none, importKey: none },
     publicKeys: { getPublicKey: none, listPublicKeys: none },
+    dryRuns: { signing: () => ({ sign: none, verify: none }), change: none },
     health: new Health(),
     limits: {
       maxDataBytes: 1_048_576,

@@ -44,6 +44,7 @@ export class DaemonClient {
     /** 0 for none. */
     readonly rotationPeriodMs: number;
     readonly destroyable: boolean;
+    readonly dryRun?: boolean;
   }): Promise<KeyDocument> {
     const { rotationPeriodMs, ...request } = item;
     const rotationPeriod = secondsAndNanos(rotationPeriodMs);
@@ -55,9 +56,11 @@ export class DaemonClient {
     readonly key: string;
     /** 0 for none. */
     readonly rotationPeriodMs: number;
+    readonly dryRun?: boolean;
   }): Promise<KeyDocument> {
-    const rotationPeriod = secondsAndNanos(item.rotationPeriodMs);
-    const { key } = await this.#connection.call(KEYS.UpdateKey, { key: item.key, rotationPeriod });
+    const { rotationPeriodMs, ...request } = item;
+    const rotationPeriod = secondsAndNanos(rotationPeriodMs);
+    const { key } = await this.#connection.call(KEYS.UpdateKey, { ...request, rotationPeriod });
     return keyDocument(key);
   }
 
@@ -72,6 +75,7 @@ export class DaemonClient {
     readonly requestId: string;
     readonly newVersion: boolean;
     readonly keepActive: boolean;
+    readonly dryRun: boolean;
   }): Promise<KeyDocument> {
     const { algorithm } = item;
     const calls = {
@@ -92,6 +96,7 @@ export class DaemonClient {
     readonly key: string;
     readonly keepActive: boolean;
     readonly requestId: string;
+    readonly dryRun: boolean;
   }): Promise<KeyDocument> {
     const { key } = await this.#connection.call(KEYS.RotateKey, item);
     return keyDocument(key);
@@ -101,6 +106,7 @@ export class DaemonClient {
     readonly key: string;
     readonly version: number;
     readonly state: UsageState;
+    readonly dryRun: boolean;
   }): Promise<KeyDocument> {
     const { key } = await this.#connection.call(KEYS.UpdateKeyVersion, item);
     return keyDocument(key);
@@ -111,6 +117,7 @@ export class DaemonClient {
     readonly version: number;
     /** undefined: the daemon's configuration says. */
     readonly delayMs: number | undefined;
+    readonly dryRun: boolean;
   }): Promise<KeyDocument> {
     const { delayMs, ...reference } = item;
     const delay = delayMs === undefined ? {} : { delay: secondsAndNanos(delayMs) };
@@ -118,7 +125,11 @@ export class DaemonClient {
     return keyDocument(key);
   }
 
-  async restore(item: { readonly key: string; readonly version: number }): Promise<KeyDocument> {
+  async restore(item: {
+    readonly key: string;
+    readonly version: number;
+    readonly dryRun: boolean;
+  }): Promise<KeyDocument> {
     const { key } = await this.#connection.call(KEYS.Restore, item);
     return keyDocument(key);
   }
@@ -150,12 +161,15 @@ export class DaemonClient {
     return servedTokenDocument(token);
   }
 
-  async sign(item: KeyReference & Peer & { readonly data: Buffer }): Promise<SignatureDocument> {
+  async sign(
+    item: KeyReference & Peer & { readonly data: Buffer; readonly dryRun: boolean },
+  ): Promise<SignatureDocument> {
     return signatureDocument(item.key, await this.#connection.call(SIGNING.Sign, present(item)));
   }
 
   async verify(
-    item: KeyReference & Peer & { readonly data: Buffer; readonly signature: Buffer },
+    item: KeyReference &
+      Peer & { readonly data: Buffer; readonly signature: Buffer; readonly dryRun: boolean },
   ): Promise<VerificationDocument> {
     return verificationDocument(
       item.key,

@@ -22,6 +22,11 @@ export interface DaemonOptions extends TlsOptions {
   readonly timeoutMs: number;
 }
 
+/** How a command changes something there. */
+export interface ChangeOptions extends DaemonOptions {
+  readonly dryRun?: boolean;
+}
+
 /** @param timeoutMs unless the command line says otherwise */
 export function addDaemonOptions(command: Command, timeoutMs = DEFAULT_TIMEOUT_MS): Command {
   return command
@@ -35,6 +40,12 @@ export function addDaemonOptions(command: Command, timeoutMs = DEFAULT_TIMEOUT_M
       integer(1, MAX_TIMEOUT_MS),
       timeoutMs,
     );
+}
+
+/** As {@link addDaemonOptions}, for a command that can be tried. */
+export function addChangeOptions(command: Command, timeoutMs?: number): Command {
+  const tried = command.option('--dry-run', 'check whether it would succeed, and do nothing');
+  return addDaemonOptions(tried, timeoutMs);
 }
 
 /** @throws {CommandFailure} USAGE */

@@ -1,11 +1,12 @@
 import type { DaemonClient } from './daemon-client.ts';
 import { withDaemon } from './daemon-client.ts';
-import type { DaemonOptions } from './daemon-options.ts';
+import type { ChangeOptions } from './daemon-options.ts';
 import type { CommandResult } from './invocation.ts';
+import { changed } from './key-actions.ts';
 import { type KeyDocument, keyText } from './key-documents.ts';
 import { confirmName } from './name-confirmation.ts';
 
-export interface DestroyOptions extends DaemonOptions {
+export interface DestroyOptions extends ChangeOptions {
   readonly version: number;
   /** In milliseconds. */
   readonly delay?: number;
@@ -13,7 +14,7 @@ export interface DestroyOptions extends DaemonOptions {
   readonly confirm?: string;
 }
 
-export interface RestoreOptions extends DaemonOptions {
+export interface RestoreOptions extends ChangeOptions {
   readonly version: number;
 }
 
@@ -26,13 +27,14 @@ export async function scheduleDestroy(
   name: string,
   options: DestroyOptions,
 ): Promise<CommandResult> {
-  const { version, delay, confirm } = options;
+  const { version, delay, confirm, dryRun = false } = options;
   const document = await withDaemon(address, options, async (daemon) => {
-    if (await isLast(daemon, name, version)) {
+    if (!dryRun && (await isLast(daemon, name, version))) {
       await confirmName(name, `version ${version} is the last one of key ${name}`, confirm);
     }
-    return daemon.scheduleDestroy({ key: name, version, delayMs: delay });
+    return daemon.scheduleDestroy({ key: name, version, delayMs: delay, dryRun });
   });
+  if (dryRun) return changed(document, options);
   return { document, text: keyText(document), note: noteOf(document, version) };
 }
 
@@ -42,10 +44,11 @@ export async function restore(
   name: string,
   options: RestoreOptions,
 ): Promise<CommandResult> {
+  const { version, dryRun = false } = options;
   const document = await withDaemon(address, options, (daemon) =>
-    daemon.restore({ key: name, version: options.version }),
+    daemon.restore({ key: name, version, dryRun }),
   );
-  return { document, text: keyText(document) };
+  return changed(document, options);
 }
 
 async function isLast(daemon: DaemonClient, name: string, version: number): Promise<boolean> {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { addDaemonOptions, addressOf } from './daemon-options.ts';
+import { addChangeOptions, addressOf } from './daemon-options.ts';
 import type { DestroyOptions, RestoreOptions } from './destruction-actions.ts';
 import { addCommand, duration, type Invocation, printing } from './invocation.ts';
 import { versionNumber } from './version-number.ts';
@@ -29,7 +29,7 @@ function addDestroy(key: Command, invocation: Invocation): void {
       duration,
     )
     .option('--confirm <name>', "the key's name again, for the last version of a key");
-  addDaemonOptions(command).action(
+  addChangeOptions(command).action(
     printing(invocation, async (name: string, options: DestroyOptions) => {
       const { scheduleDestroy } = await import('./destruction-actions.ts');
       return scheduleDestroy(addressOf(options, invocation), name, options);
@@ -44,7 +44,7 @@ function addRestore(key: Command, invocation: Invocation): void {
     'take a scheduled destruction back, which leaves the version suspended',
     ['sigilctl key restore webhooks --version 2'],
   ).requiredOption('--version <n>', 'which version', versionNumber);
-  addDaemonOptions(command).action(
+  addChangeOptions(command).action(
     printing(invocation, async (name: string, options: RestoreOptions) => {
       const { restore } = await import('./destruction-actions.ts');
       return restore(addressOf(options, invocation), name, options);

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander';
 import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
-import { addDaemonOptions, addressOf } from './daemon-options.ts';
+import { addChangeOptions, addressOf } from './daemon-options.ts';
 import type { ImportOptions } from './import-action.ts';
 import { addCommand, type Invocation, printing } from './invocation.ts';
 import { SECRET_FORMATS } from './secret-format.ts';
@@ -51,7 +51,7 @@ export function addImport(key: Command, invocation: Invocation): void {
       '--request-id <id>',
       'makes the command safe to repeat: the same id, the same version (default: a fresh UUID)',
     );
-  addDaemonOptions(command, TIMEOUT_MS).action(
+  addChangeOptions(command, TIMEOUT_MS).action(
     printing(invocation, async (name: string, options: ImportOptions) => {
       const { importKey } = await import('./import-action.ts');
       return importKey(addressOf(options, invocation), name, options);

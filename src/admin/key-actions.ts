@@ -3,13 +3,13 @@ import type { Algorithm } from '../domain/algorithm.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import { CommandFailure, usageFailure } from './command-failure.ts';
 import { type DaemonClient, withDaemon } from './daemon-client.ts';
-import type { DaemonOptions } from './daemon-options.ts';
+import type { ChangeOptions, DaemonOptions } from './daemon-options.ts';
 import type { CommandResult } from './invocation.ts';
 import { type KeyDocument, keyListText, keyText } from './key-documents.ts';
 
 export type ListOptions = DaemonOptions;
 
-export interface CreateOptions extends DaemonOptions {
+export interface CreateOptions extends ChangeOptions {
   readonly algorithm: Algorithm;
   readonly requestId?: string;
   readonly reuseName?: boolean;
@@ -17,7 +17,7 @@ export interface CreateOptions extends DaemonOptions {
   readonly indestructible?: boolean;
 }
 
-export interface UpdateOptions extends DaemonOptions {
+export interface UpdateOptions extends ChangeOptions {
   /** In milliseconds; 0 for none. */
   readonly rotationPeriod: number;
 }
@@ -26,12 +26,12 @@ export interface ShowOptions extends DaemonOptions {
   readonly version?: number;
 }
 
-export interface RotateOptions extends DaemonOptions {
+export interface RotateOptions extends ChangeOptions {
   readonly keepActive?: boolean;
   readonly requestId?: string;
 }
 
-export interface StateOptions extends DaemonOptions {
+export interface StateOptions extends ChangeOptions {
   readonly version: number;
 }
 
@@ -50,11 +50,11 @@ export async function createKey(
   options: CreateOptions,
 ): Promise<CommandResult> {
   const { algorithm, rotationPeriod: rotationPeriodMs = 0, indestructible = false } = options;
-  const { reuseName = false } = options;
+  const { reuseName = false, dryRun = false } = options;
   return repeatable(address, options, 'the key may exist', (daemon, requestId) =>
     daemon.createKey({
       ...{ key: name, algorithm, reuseName, requestId },
-      ...{ rotationPeriodMs, destroyable: !indestructible },
+      ...{ rotationPeriodMs, destroyable: !indestructible, dryRun },
     }),
   );
 }
@@ -65,10 +65,11 @@ export async function updateKey(
   name: string,
   options: UpdateOptions,
 ): Promise<CommandResult> {
+  const { rotationPeriod: rotationPeriodMs, dryRun = false } = options;
   const document = await withDaemon(address, options, (daemon) =>
-    daemon.updateKey({ key: name, rotationPeriodMs: options.rotationPeriod }),
+    daemon.updateKey({ key: name, rotationPeriodMs, dryRun }),
   );
-  return { document, text: keyText(document) };
+  return changed(document, options);
 }
 
 /** `key rotate` */
@@ -77,9 +78,9 @@ export async function rotateKey(
   name: string,
   options: RotateOptions,
 ): Promise<CommandResult> {
-  const { keepActive = false } = options;
+  const { keepActive = false, dryRun = false } = options;
   return repeatable(address, options, 'the new version may exist', (daemon, requestId) =>
-    daemon.rotateKey({ key: name, keepActive, requestId }),
+    daemon.rotateKey({ key: name, keepActive, requestId, dryRun }),
   );
 }
 
@@ -90,10 +91,11 @@ export async function setState(
   state: UsageState,
   options: StateOptions,
 ): Promise<CommandResult> {
+  const { version, dryRun = false } = options;
   const document = await withDaemon(address, options, (daemon) =>
-    daemon.updateKeyVersion({ key: name, version: options.version, state }),
+    daemon.updateKeyVersion({ key: name, version, state, dryRun }),
   );
-  return { document, text: keyText(document) };
+  return changed(document, options);
 }
 
 /** `key list` */
@@ -114,6 +116,12 @@ export async function showKey(
   return { document, text: keyText(document) };
 }
 
+/** What a command tells of a key that it has changed, or would change. */
+export function changed(document: KeyDocument, { dryRun }: ChangeOptions): CommandResult {
+  const note = 'dry run: this is what the key would be; nothing was changed';
+  return { document, text: keyText(document), ...(dryRun && { note }) };
+}
+
 /**
  * Makes a call that its request id makes safe to repeat.
  *
@@ -121,7 +129,7 @@ export async function showKey(
  */
 export async function repeatable(
   address: string,
-  options: DaemonOptions & { readonly requestId?: string },
+  options: ChangeOptions & { readonly requestId?: string },
   doubt: string,
   call: (daemon: DaemonClient, requestId: string) => Promise<KeyDocument>,
 ): Promise<CommandResult> {
@@ -129,9 +137,9 @@ export async function repeatable(
   if (requestId === '') throw usageFailure('--request-id is empty');
   try {
     const document = await withDaemon(address, options, (daemon) => call(daemon, requestId));
-    return { document, text: keyText(document) };
+    return changed(document, options);
   } catch (error) {
-    throw undecided(error, doubt, requestId);
+    throw options.dryRun ? error : undecided(error, doubt, requestId);
   }
 }
 

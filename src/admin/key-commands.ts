@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import { ALGORITHM_NAMES } from '../domain/algorithm.ts';
 import type { UsageState } from '../domain/key-state.ts';
-import { addDaemonOptions, addressOf } from './daemon-options.ts';
+import { addChangeOptions, addDaemonOptions, addressOf } from './daemon-options.ts';
 import { addDestructionCommands } from './destruction-commands.ts';
 import { addImport } from './import-command.ts';
 import { addCommand, addGroup, duration, type Invocation, printing } from './invocation.ts';
@@ -82,7 +82,7 @@ function addCreate(key: Command, invocation: Invocation): void {
       'makes the command safe to repeat: the same id, the same key (default: a fresh UUID)',
     )
     .option('--reuse-name', 'take a name again of which all versions have been destroyed');
-  addDaemonOptions(command).action(
+  addChangeOptions(command).action(
     printing(invocation, async (name: string, options: CreateOptions) => {
       const { createKey } = await import('./key-actions.ts');
       return createKey(addressOf(options, invocation), name, options);
@@ -123,14 +123,18 @@ function addRotate(key: Command, invocation: Invocation): void {
     key,
     'rotate <name>',
     'make the next version of a key, which signs from then on, and deactivate those before it',
-    ['sigilctl key rotate webhooks', 'sigilctl key rotate webhooks --keep-active'],
+    [
+      'sigilctl key rotate webhooks',
+      'sigilctl key rotate webhooks --keep-active',
+      'sigilctl key rotate webhooks --dry-run',
+    ],
   )
     .option('--keep-active', 'keep the versions before the new one ACTIVE')
     .option(
       '--request-id <id>',
       'makes the command safe to repeat: the same id, the same version (default: a fresh UUID)',
     );
-  addDaemonOptions(command).action(
+  addChangeOptions(command).action(
     printing(invocation, async (name: string, options: RotateOptions) => {
       const { rotateKey } = await import('./key-actions.ts');
       return rotateKey(addressOf(options, invocation), name, options);
@@ -147,7 +151,7 @@ function addUpdate(key: Command, invocation: Invocation): void {
     'how old its newest version gets before the daemon rotates it, 90d for instance; or none',
     (text) => (text === 'none' ? 0 : duration(text)),
   );
-  addDaemonOptions(command).action(
+  addChangeOptions(command).action(
     printing(invocation, async (name: string, options: UpdateOptions) => {
       const { updateKey } = await import('./key-actions.ts');
       return updateKey(addressOf(options, invocation), name, options);
@@ -163,7 +167,7 @@ function addState(
   const command = addCommand(key, `${verb} <name>`, does, [
     `sigilctl key ${verb} webhooks --version 2`,
   ]).requiredOption('--version <n>', 'which version', versionNumber);
-  addDaemonOptions(command).action(
+  addChangeOptions(command).action(
     printing(invocation, async (name: string, options: StateOptions) => {
       const { setState } = await import('./key-actions.ts');
       return setState(addressOf(options, invocation), name, state, options);

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { addDaemonOptions, addressOf } from './daemon-options.ts';
+import { addChangeOptions, addressOf } from './daemon-options.ts';
 import { addCommand, type Invocation, printing } from './invocation.ts';
 import type { SignOptions, VerifyOptions } from './signing-actions.ts';
 import { versionNumber } from './version-number.ts';
@@ -70,5 +70,5 @@ function addInputOptions(command: Command, versionDescription: string): Command 
       '--input-file <file>',
       'the data; - is stdin (default: stdin, when it is not a terminal)',
     );
-  return addDaemonOptions(command);
+  return addChangeOptions(command);
 }

@@ -18,6 +18,7 @@ export type { CallOptions } from './call-options.ts';
 export type { TlsOptions } from './channel.ts';
 export type { Key, KeyVersion } from './key-decoding.ts';
 export type {
+  ChangeOptions,
   CreateKeyOptions,
   ImportKeyOptions,
   RotateKeyOptions,

@@ -16,6 +16,7 @@ export interface ItemForm {
   readonly format: 'DER' | 'RAW' | undefined;
   readonly peerPublicKey?: Uint8Array | undefined;
   readonly peerKey?: string | undefined;
+  readonly dryRun?: boolean | undefined;
 }
 
 /** What a PipelineRequest says. */

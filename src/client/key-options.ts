@@ -1,7 +1,16 @@
 import type { Algorithm } from '../domain/algorithm.ts';
 import type { CallOptions } from './call-options.ts';
 
-interface RepeatableOptions extends CallOptions {
+/** What every call that changes a key may be told. */
+export interface ChangeOptions extends CallOptions {
+  /**
+   * Changes nothing: the call fails where the change would, as far as that can be told without changing
+   * the token, and else gives the key as it would be. A version that would be made has an empty id.
+   */
+  readonly dryRun?: boolean | undefined;
+}
+
+interface RepeatableOptions extends ChangeOptions {
   /**
    * Makes the call safe to repeat: with the same one, it returns the key that the first call made.
    * 1 to 128 printable ASCII characters; a new UUID when absent.
@@ -21,7 +30,7 @@ export interface CreateKeyOptions extends RepeatableOptions {
   readonly destroyable?: boolean | undefined;
 }
 
-export interface ScheduleDestroyOptions extends CallOptions {
+export interface ScheduleDestroyOptions extends ChangeOptions {
   /** How long the version can be restored; what the daemon's configuration says when absent. */
   readonly delayMs?: number | undefined;
 }

@@ -6,6 +6,7 @@ import { v1 } from '../rpc/proto.ts';
 import { type CallOptions, type Limits, limitsOf } from './call-options.ts';
 import { decodeKey, type Key } from './key-decoding.ts';
 import type {
+  ChangeOptions,
   CreateKeyOptions,
   ImportKeyOptions,
   RotateKeyOptions,
@@ -61,7 +62,7 @@ export class Keys {
   async create(name: string, algorithm: Algorithm, options?: CreateKeyOptions): Promise<Key> {
     const { requestId = randomUUID(), rotationPeriodMs, destroyable, reuseName } = options ?? {};
     const request = {
-      ...{ key: name, algorithm, requestId },
+      ...{ key: name, algorithm, requestId, ...tried(options) },
       ...(rotationPeriodMs !== undefined && { rotationPeriod: secondsAndNanos(rotationPeriodMs) }),
       ...(destroyable !== undefined && { destroyable }),
       ...(reuseName !== undefined && { reuseName }),
@@ -90,7 +91,10 @@ export class Keys {
       importKey: (wrapped: WrappedSecret) =>
         this.#calls.call(
           ImportKey,
-          { key: name, algorithm, requestId, newVersion, keepActive, ...wrapped },
+          {
+            ...{ key: name, algorithm, requestId, newVersion, keepActive },
+            ...{ ...wrapped, ...tried(options) },
+          },
           limits,
         ),
     };
@@ -127,7 +131,7 @@ export class Keys {
    */
   async rotate(name: string, options?: RotateKeyOptions): Promise<Key> {
     const { requestId = randomUUID(), keepActive = false } = options ?? {};
-    const request = { key: name, keepActive, requestId };
+    const request = { key: name, keepActive, requestId, ...tried(options) };
     const { key } = await this.#calls.call(RotateKey, request, this.#limits(options));
     return decodeKey(key);
   }
@@ -143,9 +147,10 @@ export class Keys {
   async update(
     name: string,
     settings: { readonly rotationPeriodMs: number },
-    options?: CallOptions,
+    options?: ChangeOptions,
   ): Promise<Key> {
-    const request = { key: name, rotationPeriod: secondsAndNanos(settings.rotationPeriodMs) };
+    const rotationPeriod = secondsAndNanos(settings.rotationPeriodMs);
+    const request = { key: name, rotationPeriod, ...tried(options) };
     const { key } = await this.#calls.call(UpdateKey, request, this.#limits(options));
     return decodeKey(key);
   }
@@ -162,9 +167,9 @@ export class Keys {
     name: string,
     version: number,
     state: UsageState,
-    options?: CallOptions,
+    options?: ChangeOptions,
   ): Promise<Key> {
-    const request = { key: name, version, state };
+    const request = { key: name, version, state, ...tried(options) };
     const { key } = await this.#calls.call(UpdateKeyVersion, request, this.#limits(options));
     return decodeKey(key);
   }
@@ -185,7 +190,7 @@ export class Keys {
   ): Promise<Key> {
     const { delayMs } = options ?? {};
     const delay = delayMs === undefined ? {} : { delay: durationOf(delayMs) };
-    const request = { key: name, version, ...delay };
+    const request = { key: name, version, ...delay, ...tried(options) };
     const { key } = await this.#calls.call(ScheduleDestroy, request, this.#limits(options));
     return decodeKey(key);
   }
@@ -197,8 +202,9 @@ export class Keys {
    * @throws {SigildError} KEY_NOT_FOUND, KEY_VERSION_NOT_FOUND, KEY_STATE_FORBIDS, KEY_AMBIGUOUS,
    *   FIELD_INVALID, PERMISSION_DENIED
    */
-  async restore(name: string, version: number, options?: CallOptions): Promise<Key> {
-    const { key } = await this.#calls.call(Restore, { key: name, version }, this.#limits(options));
+  async restore(name: string, version: number, options?: ChangeOptions): Promise<Key> {
+    const request = { key: name, version, ...tried(options) };
+    const { key } = await this.#calls.call(Restore, request, this.#limits(options));
     return decodeKey(key);
   }
 
@@ -229,6 +235,10 @@ export class Keys {
   #limits(options: CallOptions | undefined): Limits {
     return limitsOf(options, this.#deadlineMs);
   }
+}
+
+function tried({ dryRun }: ChangeOptions = {}): { dryRun?: boolean } {
+  return dryRun === undefined ? {} : { dryRun };
 }
 
 /** @throws {RangeError} */

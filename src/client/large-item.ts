@@ -1,7 +1,7 @@
 import { v1 } from '../rpc/proto.ts';
 import { signedItem, verifiedItem } from './answers.ts';
 import type { Limits } from './call-options.ts';
-import type { Item } from './frame-codec.ts';
+import type { Item, ItemForm } from './frame-codec.ts';
 import type { Target } from './signing-calls.ts';
 import type { SigningResult } from './signing-results.ts';
 import type { UnaryCalls } from './unary-calls.ts';
@@ -22,9 +22,7 @@ export async function submitLargeItem(
     key,
     ...(form?.isDigest ? { digest: data } : { data }),
     ...(version !== undefined && { version }),
-    ...(form?.format && { signatureFormat: form.format }),
-    ...(form?.peerPublicKey && { peerPublicKey: form.peerPublicKey }),
-    ...(form?.peerKey !== undefined && { peerKey: form.peerKey }),
+    ...(form && fieldsOf(form)),
   };
   if (operation === 'sign') {
     const answer = await calls.call(Sign, request, limits);
@@ -32,6 +30,15 @@ export async function submitLargeItem(
   }
   const answer = await calls.call(Verify, { ...request, ...(signature && { signature }) }, limits);
   return verifiedItem(answer.valid === true ? (answer.version ?? 0) : 0);
+}
+
+function fieldsOf({ format, peerPublicKey, peerKey, dryRun }: ItemForm) {
+  return {
+    ...(format && { signatureFormat: format }),
+    ...(peerPublicKey && { peerPublicKey }),
+    ...(peerKey !== undefined && { peerKey }),
+    ...(dryRun && { dryRun }),
+  };
 }
 
 const NOTHING = new Uint8Array();

@@ -21,6 +21,11 @@ export interface SigningOptions extends CallOptions {
   readonly peerPublicKey?: Uint8Array | undefined;
   /** In place of it the name of a key pair of the daemon's whose public key it is. */
   readonly peerKey?: string | undefined;
+  /**
+   * Signs and compares nothing, but checks all else: sign gives the version that would sign and an empty
+   * signature, verify finds no signature valid.
+   */
+  readonly dryRun?: boolean | undefined;
 }
 
 /** A message that is given by its digest, for key pairs of RSA and ECDSA. */
@@ -29,7 +34,7 @@ export interface Digest {
   readonly digest: Uint8Array;
 }
 
-export interface StreamingOptions extends Omit<SigningOptions, 'deadlineMs'> {
+export interface StreamingOptions extends Omit<SigningOptions, 'deadlineMs' | 'dryRun'> {
   /** The time for all of it; when absent, there is no other than the daemon's own limits. */
   readonly deadlineMs?: number | undefined;
 }
@@ -170,12 +175,17 @@ function itemOf(
 ): Item {
   const isDigest = !(message instanceof Uint8Array) && message?.digest !== undefined;
   const data = isDigest ? bytes('digest', message.digest) : bytes('data', message as Uint8Array);
-  const { format, peerPublicKey, peerKey } = options ?? {};
   // The calls without a form, which are nearly all, travel together.
-  const isPlain = !isDigest && !format && peerPublicKey === undefined && peerKey === undefined;
-  if (isPlain) return { data, signature };
+  if (!isDigest && !hasForm(options)) return { data, signature };
+  const { format, peerPublicKey, peerKey, dryRun } = options ?? {};
   if (peerPublicKey !== undefined) bytes('peerPublicKey', peerPublicKey);
-  return { data, signature, form: { isDigest, format, peerPublicKey, peerKey } };
+  return { data, signature, form: { isDigest, format, peerPublicKey, peerKey, dryRun } };
+}
+
+function hasForm(options: SigningOptions | undefined): boolean {
+  if (!options) return false;
+  const { format, peerPublicKey, peerKey, dryRun } = options;
+  return Boolean(format || dryRun) || peerPublicKey !== undefined || peerKey !== undefined;
 }
 
 // A string would be signed in an encoding of somebody's choice, and an array or nothing at all as no

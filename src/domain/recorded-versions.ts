@@ -7,8 +7,8 @@ import {
   type VersionRecord,
 } from './key-record.ts';
 
-/** Of a version that is no object any more, the token reports nothing. */
-const NOT_REPORTED = {
+/** Of a version that is no object, or not any more, the token reports nothing. */
+export const NOT_REPORTED = {
   sensitive: undefined,
   extractable: undefined,
   alwaysSensitive: undefined,

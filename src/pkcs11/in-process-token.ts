@@ -14,6 +14,7 @@ import { KeyLister } from '../service/key-lister.ts';
 import type { Token } from '../service/ports.ts';
 import { type Creation, settleCreation, settleVersion } from '../service/settle-creation.ts';
 import type {
+  Intent,
   KnownKeys,
   ListedKeys,
   NewKey,
@@ -22,6 +23,7 @@ import type {
   TokenStream,
 } from '../service/token-values.ts';
 import { AgreedMacs } from './agreed-macs.ts';
+import { checkIntent } from './intent-check.ts';
 import { KeyChanges } from './key-changes.ts';
 import type { SignedBytes } from './loaded-keys.ts';
 import { MacStreams } from './mac-streams.ts';
@@ -55,6 +57,11 @@ export class InProcessToken implements Token {
 
   listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
     return this.#lister.list(known, signal);
+  }
+
+  async check(intent: Intent, signal: Cancellation): Promise<void> {
+    signal.throwIfAborted();
+    checkIntent(this.#session, intent);
   }
 
   async createKey(key: NewKey, signal: Cancellation): Promise<Key> {

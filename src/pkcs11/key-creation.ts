@@ -99,7 +99,12 @@ function findExisting(
   destroyEach(session, orphans);
   if (!isTaken) return undefined;
   if (served.some((object) => sameTag(object, id))) return groupOf(served);
-  throw new SigildError(
+  throw alreadyExists(name, served);
+}
+
+/** @param served the keys of the name that sigild serves, which may be none */
+export function alreadyExists(name: string, served: readonly KeyObject[]): SigildError {
+  return new SigildError(
     'KEY_ALREADY_EXISTS',
     served.length > 0
       ? `key ${name} exists already`

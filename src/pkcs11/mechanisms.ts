@@ -98,9 +98,17 @@ export function signingMechanismOf(algorithm: Algorithm): NamedMechanism {
  * @throws {CryptokiError}
  */
 export function assertSupported(slot: Slot, algorithm: Algorithm): void {
-  const mechanism = missingMechanism(slot, algorithm);
-  if (mechanism === undefined) return;
-  throw new SigildError('ALGORITHM_UNSUPPORTED', `${algorithm}: this token has no ${mechanism}`);
+  assertHas(algorithm, missingMechanism(slot, algorithm));
+}
+
+/** As {@link assertSupported}, for keys that are there already. */
+export function assertSigns(slot: Slot, algorithm: Algorithm): void {
+  assertHas(algorithm, missingForUse(slot, algorithm));
+}
+
+function assertHas(algorithm: Algorithm, missing: string | undefined): void {
+  if (missing === undefined) return;
+  throw new SigildError('ALGORITHM_UNSUPPORTED', `${algorithm}: this token has no ${missing}`);
 }
 
 /**
@@ -109,25 +117,30 @@ export function assertSupported(slot: Slot, algorithm: Algorithm): void {
  * @throws {CryptokiError}
  */
 export function missingMechanism(slot: Slot, algorithm: Algorithm): string | undefined {
+  return missingForUse(slot, algorithm) ?? missingForKeys(slot, algorithm);
+}
+
+/** Of what signs, or makes MACs. */
+function missingForUse(slot: Slot, algorithm: Algorithm): string | undefined {
   if (isAgreementAlgorithm(algorithm)) return missingForAgreement(slot, algorithm);
   const signing = signingMechanismOf(algorithm);
-  if (!can(slot, signing, pkcs11js.CKF_SIGN)) return signing.name;
-  if (!hasTwoHalves(algorithm)) {
-    const { generation } = MECHANISMS[algorithm];
-    return can(slot, generation, pkcs11js.CKF_GENERATE) ? undefined : generation.name;
-  }
-  return missingForPairs(slot, algorithm);
+  return can(slot, signing, pkcs11js.CKF_SIGN) ? undefined : signing.name;
+}
+
+/** Of what makes the keys. */
+function missingForKeys(slot: Slot, algorithm: Algorithm): string | undefined {
+  if (hasTwoHalves(algorithm)) return missingForPairs(slot, algorithm);
+  const { generation } = MECHANISMS[algorithm];
+  return can(slot, generation, pkcs11js.CKF_GENERATE) ? undefined : generation.name;
 }
 
 function missingForAgreement(slot: Slot, algorithm: AgreementAlgorithm): string | undefined {
   const { signing: derivation } = PAIR_MECHANISMS[algorithm];
   if (!can(slot, derivation, pkcs11js.CKF_DERIVE)) return derivation.name;
   const mac = MECHANISMS[AGREEMENT_ALGORITHMS[algorithm].mac];
-  if (!can(slot, mac, pkcs11js.CKF_SIGN)) return mac.name;
-  return missingForPairs(slot, algorithm);
+  return can(slot, mac, pkcs11js.CKF_SIGN) ? undefined : mac.name;
 }
 
-/** Of what makes the pairs. */
 function missingForPairs(slot: Slot, algorithm: TwoHalfAlgorithm): string | undefined {
   const { generation, keyBits } = PAIR_MECHANISMS[algorithm];
   if (!can(slot, generation, pkcs11js.CKF_GENERATE_KEY_PAIR)) return generation.name;

@@ -5,6 +5,7 @@ import type { GetImportKeyResponse } from '../generated/sigild/v1/GetImportKeyRe
 import type { ImportKeyRequest__Output } from '../generated/sigild/v1/ImportKeyRequest.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
 import type { ImportKeyItem, KeyImport, OfferedImportKey } from '../service/key-import.ts';
+import type { Change } from './change.ts';
 import { decodeAlgorithm, decodeKeyName, decodeRequestId } from './decode-fields.ts';
 import { encodeKey } from './encode.ts';
 import type { RpcEnvironment } from './request.ts';
@@ -19,7 +20,8 @@ const MAX_WRAPPED_BYTES = 4_096;
 const MAX_PUBLIC_KEY_BYTES = 1_024;
 
 export function importHandlers(
-  service: Pick<KeyImport, 'getImportKey' | 'importKey'>,
+  service: Pick<KeyImport, 'getImportKey'>,
+  change: Change,
   environment: RpcEnvironment,
 ): ImportHandlers {
   return {
@@ -31,7 +33,7 @@ export function importHandlers(
 
     ImportKey: unary('ImportKey', environment, async (request, context) => {
       const item = decodeImportKeyRequest(request);
-      const key = await service.importKey(context, item);
+      const key = await change(request, (to) => to.imports.importKey(context, item));
       return { key: encodeKey(key, key.versions) };
     }),
   };

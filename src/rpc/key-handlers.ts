@@ -1,10 +1,8 @@
 import { versionOf } from '../domain/key.ts';
 import type { KeyServiceHandlers } from '../generated/sigild/v1/KeyService.ts';
-import type { KeyDestruction } from '../service/key-destruction.ts';
-import type { KeyLifecycle } from '../service/key-lifecycle.ts';
 import type { KeyService } from '../service/key-service.ts';
-import type { KeySettingsService } from '../service/key-settings.ts';
 import type { PublicKeyService } from '../service/public-key-service.ts';
+import type { Change } from './change.ts';
 import {
   decodeCreateKeyRequest,
   decodeGetKeyRequest,
@@ -26,23 +24,21 @@ import type { ImportHandlers } from './import-handlers.ts';
 import type { RpcEnvironment } from './request.ts';
 import { unary } from './unary.ts';
 
-/** What the calls of KeyService are answered by. */
+/** What the calls of KeyService that change nothing are answered by. */
 export interface KeyServices {
-  readonly keys: Pick<KeyService, 'createKey' | 'getKey' | 'listKeys' | 'getTokenInfo'>;
-  readonly lifecycle: Pick<KeyLifecycle, 'rotateKey' | 'updateKeyVersion'>;
-  readonly settings: Pick<KeySettingsService, 'updateKey'>;
-  readonly destruction: Pick<KeyDestruction, 'scheduleDestroy' | 'restore'>;
+  readonly keys: Pick<KeyService, 'getKey' | 'listKeys' | 'getTokenInfo'>;
   readonly publicKeys: Pick<PublicKeyService, 'getPublicKey' | 'listPublicKeys'>;
 }
 
 export function keyHandlers(
-  { keys, lifecycle, settings, destruction, publicKeys }: KeyServices,
+  { keys, publicKeys }: KeyServices,
+  change: Change,
   environment: RpcEnvironment,
 ): Omit<KeyServiceHandlers, keyof ImportHandlers> {
   return {
     CreateKey: unary('CreateKey', environment, async (request, context) => {
       const item = decodeCreateKeyRequest(request);
-      const key = await keys.createKey(context, item);
+      const key = await change(request, (to) => to.keys.createKey(context, item));
       return { key: encodeKey(key, key.versions) };
     }),
 
@@ -62,31 +58,31 @@ export function keyHandlers(
 
     RotateKey: unary('RotateKey', environment, async (request, context) => {
       const item = decodeRotateKeyRequest(request);
-      const key = await lifecycle.rotateKey(context, item);
+      const key = await change(request, (to) => to.lifecycle.rotateKey(context, item));
       return { key: encodeKey(key, key.versions) };
     }),
 
     UpdateKey: unary('UpdateKey', environment, async (request, context) => {
       const item = decodeUpdateKeyRequest(request);
-      const key = await settings.updateKey(context, item);
+      const key = await change(request, (to) => to.settings.updateKey(context, item));
       return { key: encodeKey(key, key.versions) };
     }),
 
     UpdateKeyVersion: unary('UpdateKeyVersion', environment, async (request, context) => {
       const item = decodeUpdateKeyVersionRequest(request);
-      const key = await lifecycle.updateKeyVersion(context, item);
+      const key = await change(request, (to) => to.lifecycle.updateKeyVersion(context, item));
       return { key: encodeKey(key, key.versions) };
     }),
 
     ScheduleDestroy: unary('ScheduleDestroy', environment, async (request, context) => {
       const item = decodeScheduleDestroyRequest(request);
-      const key = await destruction.scheduleDestroy(context, item);
+      const key = await change(request, (to) => to.destruction.scheduleDestroy(context, item));
       return { key: encodeKey(key, key.versions) };
     }),
 
     Restore: unary('Restore', environment, async (request, context) => {
       const item = decodeRestoreRequest(request);
-      const key = await destruction.restore(context, item);
+      const key = await change(request, (to) => to.destruction.restore(context, item));
       return { key: encodeKey(key, key.versions) };
     }),
 

@@ -1,10 +1,12 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { ChangingServices, DryRuns } from '../service/dry-runs.ts';
 import type { KeyImport } from '../service/key-import.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import type { StreamService } from '../service/stream-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
+import { changer } from './change.ts';
 import { type Caller, Connections } from './connections.ts';
 import { MAX_BATCH_BYTES } from './decode-signing.ts';
 import { keyServiceDefinition, signingServiceDefinition } from './field-limit.ts';
@@ -27,10 +29,14 @@ export interface ClientOptions {
   readonly limits: Rates & { readonly maxInFlight?: number | undefined };
 }
 
-export interface RpcServerOptions extends KeyServices {
+export interface RpcServerOptions extends Omit<ChangingServices, 'keys' | 'imports'> {
+  readonly keys: ChangingServices['keys'] & KeyServices['keys'];
+  readonly publicKeys: KeyServices['publicKeys'];
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
   readonly streams: Pick<StreamService, 'sign' | 'verify'>;
   readonly imports: Pick<KeyImport, 'getImportKey' | 'importKey'>;
+  /** What is asked for to be tried alone. */
+  readonly dryRuns: Pick<DryRuns, 'signing' | 'change'>;
   readonly health: Health;
   readonly limits: AdmissionLimits &
     MessageStreamLimits & {
@@ -125,9 +131,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     signingServiceDefinition,
     signingHandlers(options, environment, pipelines, messageStreams),
   );
+  const change = changer(options, options.dryRuns);
   server.addService(keyServiceDefinition, {
-    ...keyHandlers(options, environment),
-    ...importHandlers(options.imports, environment),
+    ...keyHandlers(options, change, environment),
+    ...importHandlers(options.imports, change, environment),
   });
   health.addTo(server);
 

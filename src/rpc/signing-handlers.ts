@@ -1,4 +1,5 @@
 import type { SigningServiceHandlers } from '../generated/sigild/v1/SigningService.ts';
+import type { DryRuns } from '../service/dry-runs.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import type { StreamService } from '../service/stream-service.ts';
 import {
@@ -23,24 +24,27 @@ import { meteredUnary } from './unary.ts';
 export interface SigningServices {
   readonly signing: Pick<SigningService, 'sign' | 'verify'>;
   readonly streams: Pick<StreamService, 'sign' | 'verify'>;
+  readonly dryRuns: Pick<DryRuns, 'signing'>;
 }
 
 export function signingHandlers(
-  { signing: service, streams }: SigningServices,
+  { signing: service, streams, dryRuns }: SigningServices,
   environment: RpcEnvironment,
   pipelines: Pipelines,
   messageStreams: MessageStreams,
 ): SigningServiceHandlers {
+  const serviceFor = ({ dryRun }: { readonly dryRun?: boolean }) =>
+    dryRun ? dryRuns.signing() : service;
   return {
     Sign: meteredUnary('Sign', environment, costOfMessage, async (request, context) => {
       const batch = decodeSignRequest(request);
-      const signatures = await service.sign(context, batch);
+      const signatures = await serviceFor(request).sign(context, batch);
       return encodeSignature(signatures);
     }),
 
     Verify: meteredUnary('Verify', environment, costOfMessage, async (request, context) => {
       const batch = decodeVerifyRequest(request);
-      const [version] = await service.verify(context, batch);
+      const [version] = await serviceFor(request).verify(context, batch);
       return encodeVerification(version);
     }),
 

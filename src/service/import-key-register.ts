@@ -17,7 +17,7 @@ export class ImportKeyRegister {
   /** By id, the oldest first. */
   readonly #entries = new Map<string, Entry>();
 
-  constructor(now: () => number) {
+  constructor(now: () => number = Date.now) {
     this.#now = now;
   }
 
@@ -38,6 +38,12 @@ export class ImportKeyRegister {
    *   still there
    */
   take(id: string, client: string, algorithm: Algorithm): void {
+    this.check(id, client, algorithm);
+    this.#entries.delete(id);
+  }
+
+  /** As {@link take}, but leaves it there. */
+  check(id: string, client: string, algorithm: Algorithm): void {
     const entry = this.#entries.get(id);
     if (entry?.client !== client || entry.expireTimeMs <= this.#now()) {
       throw new SigildError(
@@ -49,7 +55,6 @@ export class ImportKeyRegister {
     if (entry.algorithm !== algorithm) {
       throw fieldInvalid('algorithm', `the import key was made for ${entry.algorithm}`);
     }
-    this.#entries.delete(id);
   }
 
   #drop(id: string | undefined): void {

@@ -12,7 +12,7 @@ import type { AccessPolicy } from './access-policy.ts';
 import { assertEnabled } from './algorithm-policy.ts';
 import type { RequestContext } from './caller.ts';
 import { untilAborted } from './deadline.ts';
-import { ImportKeyRegister } from './import-key-register.ts';
+import type { ImportKeyRegister } from './import-key-register.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 import type { KeyLifecycle } from './key-lifecycle.ts';
@@ -29,6 +29,7 @@ export interface KeyImportOptions {
   /** Shared with all else that changes keys. */
   readonly turns: Turns;
   readonly lifecycle: Pick<KeyLifecycle, 'addVersion'>;
+  readonly importKeys: Pick<ImportKeyRegister, 'add' | 'take'>;
   readonly now?: () => number;
 }
 
@@ -59,12 +60,10 @@ const RETRY_MS = 100;
 export class KeyImport {
   readonly #options: KeyImportOptions;
   readonly #now: () => number;
-  readonly #importKeys: ImportKeyRegister;
 
   constructor(options: KeyImportOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#importKeys = new ImportKeyRegister(this.#now);
   }
 
   /**
@@ -112,11 +111,11 @@ export class KeyImport {
     algorithm: Algorithm,
     secrets: SecretFacts,
   ): Promise<OfferedImportKey> {
-    const { token, turns } = this.#options;
+    const { token, turns, importKeys } = this.#options;
     return turns.take(`import:${client}`, async () => {
       signal.throwIfAborted();
       const importKey = await token.makeImportKey(algorithm, signal);
-      const expireTimeMs = this.#importKeys.add(importKey.id, client, algorithm);
+      const expireTimeMs = importKeys.add(importKey.id, client, algorithm);
       return { ...importKey, expireTimeMs, secrets };
     });
   }
@@ -137,7 +136,7 @@ export class KeyImport {
   /** @throws {SigildError} IMPORT_KEY_NOT_FOUND, FIELD_INVALID */
   #withSecret(wanted: NewKey, { client }: RequestContext, item: ImportKeyItem): NewKey {
     const { wrapped, algorithm } = item;
-    this.#importKeys.take(wrapped.importKeyId, client, algorithm);
+    this.#options.importKeys.take(wrapped.importKeyId, client, algorithm);
     return { ...wanted, wrapped };
   }
 }

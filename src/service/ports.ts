@@ -6,6 +6,7 @@ import type { RecordSubject, Stamp } from '../domain/key-record.ts';
 import type { UsageState } from '../domain/key-state.ts';
 import type { TokenInfo } from '../domain/token-info.ts';
 import type {
+  Intent,
   KnownKeys,
   ListedKeys,
   NewKey,
@@ -37,6 +38,14 @@ export interface Token {
    * @param known undefined: every key is read and told
    */
   listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys>;
+
+  /**
+   * Finds out, and changes nothing, what would keep the token from doing something.
+   *
+   * @throws {SigildError} ALGORITHM_UNSUPPORTED; KEY_ALREADY_EXISTS for a name that any key there has,
+   *   whether or not it is served
+   */
+  check(intent: Intent, signal: Cancellation): Promise<void>;
 
   /**
    * Generates or unwraps a key and proves its attributes by reading them back.

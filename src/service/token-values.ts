@@ -17,6 +17,16 @@ export interface NewKey {
   readonly wrapped?: WrappedKey | undefined;
 }
 
+/** What the token is to be used for. */
+export type Intent =
+  | {
+      readonly use: 'make-key';
+      readonly algorithm: Algorithm;
+      /** The new key's. */
+      readonly name: string;
+    }
+  | { readonly use: 'make-version' | 'sign'; readonly algorithm: Algorithm };
+
 /**
  * What becomes of a record, of which undefined is given when there is none yet. It may be asked
  * several times, also of what it has made itself, and may throw a SigildError.

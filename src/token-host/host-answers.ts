@@ -71,6 +71,11 @@ export function booleanAnswer(payload: Buffer): boolean {
   return booleanOf(decodeJson<unknown>(payload));
 }
 
+/** Of an operation that has nothing to tell. */
+export function emptyAnswer(payload: Buffer): void {
+  demand(decodeJson<unknown>(payload) === undefined);
+}
+
 function keyOf(value: unknown): Key {
   const { name, versions, settings } = value as Key;
   demand(typeof name === 'string' && typeof settings.destroyable === 'boolean');

@@ -1,3 +1,4 @@
+import { signatureBytes } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { KeyVersion } from '../domain/key.ts';
@@ -8,7 +9,7 @@ import type { FingerprintRegister } from './fingerprint-register.ts';
 import type { Host } from './host.ts';
 import type { Lane } from './lane.ts';
 import type { Place } from './lane-pool.ts';
-import { decodeFingerprints, decodeResult } from './mac-frames.ts';
+import { decodeFingerprints, decodeIndexes, decodeResult } from './mac-frames.ts';
 import { encodeJson, OPERATION } from './protocol.ts';
 import {
   encodeStreamEnd,
@@ -24,7 +25,7 @@ export interface HostedStreamsOptions {
 }
 
 /** What is done with a message that comes in pieces. */
-export interface StreamPlan<Result> {
+interface StreamPlan<Result> {
   readonly operation: StreamOpening['operation'];
   readonly versions: readonly KeyVersion[];
   /** What is verified; absent where the message is signed. */
@@ -63,7 +64,26 @@ export class HostedStreams {
   }
 
   /** @throws {SigildError} as Token.signStream */
-  async open<Result>(plan: StreamPlan<Result>, signal: Cancellation): Promise<TokenStream<Result>> {
+  sign(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
+    const resultBytes = signatureBytes(version.algorithm);
+    const decode = (result: Buffer) => result;
+    return this.#begin({ operation: 'sign', versions: [version], resultBytes, decode }, signal);
+  }
+
+  /** @throws {SigildError} as Token.verifyStream */
+  verify(
+    versions: readonly KeyVersion[],
+    mac: Uint8Array,
+    signal: Cancellation,
+  ): Promise<TokenStream<KeyVersion | undefined>> {
+    const decode = (result: Buffer) => versions[decodeIndexes(result)[0] ?? -1];
+    return this.#begin({ operation: 'verify', versions, mac, resultBytes: 2, decode }, signal);
+  }
+
+  async #begin<Result>(
+    plan: StreamPlan<Result>,
+    signal: Cancellation,
+  ): Promise<TokenStream<Result>> {
     for (let lost = 0; ; lost += 1) {
       const stream = this.#stream(plan, signal);
       try {

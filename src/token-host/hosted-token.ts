@@ -1,4 +1,4 @@
-import { type Algorithm, signatureBytes } from '../domain/algorithm.ts';
+import type { Algorithm } from '../domain/algorithm.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { SigildError } from '../domain/errors.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
@@ -9,6 +9,7 @@ import type { TokenFacts, TokenInfo } from '../domain/token-info.ts';
 import { KeyLister } from '../service/key-lister.ts';
 import type { Token } from '../service/ports.ts';
 import type {
+  Intent,
   KnownKeys,
   ListedKeys,
   NewKey,
@@ -19,11 +20,10 @@ import type {
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
-import { ask, keyAnswer, listingAnswer, recordsAnswer } from './host-answers.ts';
+import { ask, emptyAnswer, keyAnswer, listingAnswer, recordsAnswer } from './host-answers.ts';
 import { HostedKeys } from './hosted-keys.ts';
 import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
-import { decodeIndexes } from './mac-frames.ts';
 import { decodeJson, encodeEmpty, encodeJson, OPERATION } from './protocol.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenChanges } from './token-changes.ts';
@@ -127,6 +127,10 @@ export class HostedToken implements Token {
     return this.#lister.list(known, signal);
   }
 
+  check(intent: Intent, signal: Cancellation): Promise<void> {
+    return this.#scan(encodeJson(OPERATION.check, intent), emptyAnswer, signal);
+  }
+
   createKey(key: NewKey, signal: Cancellation): Promise<Key> {
     return this.#changes.createKey(key, signal);
   }
@@ -199,10 +203,7 @@ export class HostedToken implements Token {
   }
 
   signStream(version: KeyVersion, signal: Cancellation): Promise<TokenStream<Uint8Array>> {
-    const resultBytes = signatureBytes(version.algorithm);
-    const decode = (result: Buffer) => result;
-    const plan = { operation: 'sign', versions: [version], resultBytes, decode } as const;
-    return this.#streams.open(plan, signal);
+    return this.#streams.sign(version, signal);
   }
 
   verifyStream(
@@ -210,9 +211,7 @@ export class HostedToken implements Token {
     mac: Uint8Array,
     signal: Cancellation,
   ): Promise<TokenStream<KeyVersion | undefined>> {
-    const decode = (result: Buffer) => versions[decodeIndexes(result)[0] ?? -1];
-    const plan = { operation: 'verify', versions, mac, resultBytes: 2, decode } as const;
-    return this.#streams.open(plan, signal);
+    return this.#streams.verify(versions, mac, signal);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { VersionRef } from '../domain/key.ts';
 import { AgreedMacs } from '../pkcs11/agreed-macs.ts';
+import { checkIntent } from '../pkcs11/intent-check.ts';
 import { KeyChanges } from '../pkcs11/key-changes.ts';
 import type { MacStreams } from '../pkcs11/mac-streams.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
@@ -100,6 +101,7 @@ const RARE_OPERATIONS: Readonly<
 > = {
   [OPERATION.findKey]: (session, payload) => session.findKey(decodeJson(payload)),
   [OPERATION.listKeys]: (session, payload) => session.listKeys(decodeJson(payload)),
+  [OPERATION.check]: (session, payload) => checkIntent(session, decodeJson(payload)),
   [OPERATION.createKey]: (session, payload) => changesOf(session).createKey(decodeNewKey(payload)),
   [OPERATION.createVersion]: (session, payload) =>
     changesOf(session).createVersion(decodeNewKey(payload)),

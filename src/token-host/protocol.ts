@@ -29,6 +29,7 @@ export const OPERATION = {
   createRecord: 13,
   removeRecords: 14,
   makeImportKey: 15,
+  check: 16,
   signDigests: 20,
   verifyDigests: 21,
   publicKeys: 22,

@@ -13,7 +13,7 @@ import type { Key, KeyVersion } from '../../src/domain/key.ts';
 import { DEFAULT_SETTINGS } from '../../src/domain/key-record.ts';
 import { encodeVersionId } from '../../src/domain/version-id.ts';
 import type { Token } from '../../src/service/ports.ts';
-import type { NewKey } from '../../src/service/token-values.ts';
+import type { Intent, NewKey } from '../../src/service/token-values.ts';
 import { signOne, verifyOne } from '../support/one-message.ts';
 import { testAgreement } from './agreement-contract.ts';
 import { testDestruction } from './destruction-contract.ts';
@@ -414,6 +414,38 @@ export function describeToken(name: string, start: () => Promise<TokenUnderTest>
 
       expect(reason).toBe('KEY_ALREADY_EXISTS');
       expect(await token.findKey('taken', signal)).toEqual(key);
+    });
+
+    test('tells what keeps it from making a key, and makes none', async () => {
+      await token.createKey(newKey('there'), signal);
+      const { keys } = await token.listKeys(undefined, signal);
+      const check = (intent: Intent) => outcomeOf(token.check(intent, signal));
+      const [algorithm, lacking] = ['HMAC_SHA256', LACKING[0]] as const;
+
+      const outcomes = [
+        await check({ use: 'make-key', algorithm, name: 'not-there' }),
+        await check({ use: 'make-key', algorithm, name: 'there' }),
+        await check({ use: 'make-key', algorithm: lacking, name: 'not-there' }),
+        await check({ use: 'make-version', algorithm }),
+        await check({ use: 'make-version', algorithm: lacking }),
+        await check({ use: 'sign', algorithm }),
+        await check({ use: 'sign', algorithm: lacking }),
+      ];
+
+      expect(outcomes).toEqual([
+        ...['done', 'KEY_ALREADY_EXISTS', 'ALGORITHM_UNSUPPORTED'],
+        ...['done', 'ALGORITHM_UNSUPPORTED'],
+        ...['done', 'ALGORITHM_UNSUPPORTED'],
+      ]);
+      expect((await token.listKeys(undefined, signal)).keys).toEqual(keys);
+    });
+
+    test('finds nothing against an algorithm that it has', async () => {
+      for (const algorithm of ABLE) {
+        for (const use of ['sign', 'make-version'] as const) {
+          expect(await outcomeOf(token.check({ use, algorithm }, signal)), algorithm).toBe('done');
+        }
+      }
     });
 
     test('makes a further version that cannot leave the token either', async () => {

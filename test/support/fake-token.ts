@@ -33,6 +33,7 @@ import { stamped } from '../../src/service/change-record.ts';
 import { untilAborted } from '../../src/service/deadline.ts';
 import type { Token } from '../../src/service/ports.ts';
 import type {
+  Intent,
   KnownKeys,
   ListedKeys,
   NewKey,
@@ -77,6 +78,7 @@ export class FakeToken implements Token {
   readonly calls: Record<Method, number> = {
     findKey: 0,
     listKeys: 0,
+    check: 0,
     createKey: 0,
     createVersion: 0,
     makeImportKey: 0,
@@ -204,6 +206,14 @@ export class FakeToken implements Token {
   listKeys(_known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {
     const whole = { id: 'listing', isWhole: true, gone: [] };
     return this.#run('listKeys', signal, () => ({ ...whole, keys: this.#keys() }));
+  }
+
+  check(intent: Intent, signal: Cancellation): Promise<void> {
+    return this.#run('check', signal, () => {
+      if (intent.use === 'make-key' && this.#isTaken(intent.name))
+        throw failure('KEY_ALREADY_EXISTS', `key ${intent.name} exists`);
+      this.#assertSupported(intent.algorithm);
+    });
   }
 
   createKey(wanted: NewKey, signal: Cancellation): Promise<Key> {
@@ -451,6 +461,10 @@ export class FakeToken implements Token {
   #assertSupported(algorithm: Algorithm): void {
     if (!this.unsupported.has(algorithm)) return;
     throw failure('ALGORITHM_UNSUPPORTED', `the token lacks ${algorithm}`);
+  }
+
+  #isTaken(name: string): boolean {
+    return [...this.#stored.values()].some(({ version }) => version.key === name);
   }
 
   #mayUse(version: KeyVersion, mayUse: (state: KeyState) => boolean): boolean {

@@ -10,6 +10,8 @@ import type { ReportedRefusal } from '../../src/rpc/refusal-report.ts';
 import type { RequestRecord } from '../../src/rpc/request.ts';
 import { createRpcServer, type RpcServer, type RpcServerOptions } from '../../src/rpc/server.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
+import { DryRuns } from '../../src/service/dry-runs.ts';
+import { ImportKeyRegister } from '../../src/service/import-key-register.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { KeyDestruction } from '../../src/service/key-destruction.ts';
 import { KeyImport } from '../../src/service/key-import.ts';
@@ -114,10 +116,14 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
     enabledAlgorithms,
     minRotationPeriodMs: 3_600_000,
     turns: new Turns(),
+    importKeys: new ImportKeyRegister(),
+    maxDataBytes: MAX_DATA_BYTES,
   };
+  const delays = { destroyDelayMs: 2_592_000_000, minDestroyDelayMs: 0 };
   const lifecycle = new KeyLifecycle(shared);
   return {
-    signing: new SigningService({ ...shared, maxDataBytes: MAX_DATA_BYTES }),
+    dryRuns: new DryRuns({ ...shared, ...delays, lookupTimeoutMs: 5_000 }),
+    signing: new SigningService(shared),
     streams: new StreamService(shared),
     keys: new KeyService(shared),
     lifecycle,
@@ -126,7 +132,7 @@ function services(token: FakeToken, grants: RpcFixtureOptions['grants']) {
     publicKeys: new PublicKeyService(shared),
     destruction: new KeyDestruction({
       ...shared,
-      ...{ destroyDelayMs: 2_592_000_000, minDestroyDelayMs: 0, onDestroyed: () => undefined },
+      ...{ ...delays, onDestroyed: () => undefined },
     }),
   };
 }

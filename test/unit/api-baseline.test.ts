@@ -38,7 +38,7 @@ test.each([
 });
 
 test('a new field is accepted', () => {
-  edit('signing.proto', 'message SignRequest {', 'message SignRequest {\n  string note = 9;\n');
+  edit('signing.proto', 'message SignRequest {', 'message SignRequest {\n  string note = 99;\n');
 
   expect(checkProto().status).toBe(0);
 });

@@ -5,6 +5,7 @@ import { type ErrorReason, SigildError } from '../../src/domain/errors.ts';
 import { IMPORT_KEY_LIFE_MS } from '../../src/domain/key-import.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
 import { AccessPolicy, type Grant, OPERATIONS } from '../../src/service/access-policy.ts';
+import { ImportKeyRegister } from '../../src/service/import-key-register.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
 import { type ImportKeyItem, KeyImport } from '../../src/service/key-import.ts';
 import { KeyLifecycle } from '../../src/service/key-lifecycle.ts';
@@ -42,6 +43,7 @@ function startImport(enabled: readonly Algorithm[] = ALGORITHM_NAMES) {
     policy: new AccessPolicy(new Map(GRANTS)),
     enabledAlgorithms: new Set(enabled),
     turns: new Turns(),
+    importKeys: new ImportKeyRegister(now),
   };
   const service = new KeyImport({ ...shared, lifecycle: new KeyLifecycle(shared) });
   const offer = async (algorithm: Algorithm = 'HMAC_SHA256', client = 'admin', secret = SECRET) => {
