@@ -16,8 +16,8 @@ interface Read<Result> {
   fail(error: Error): Promise<void>;
 }
 
-/** A catalog over a token whose answers come one by one, and a clock that a test moves. */
-function startCatalog(lookupTimeoutMs = 1_000) {
+/** A catalog over a token whose answers come one by one or never, and a clock that a test moves. */
+function startCatalog(lookupTimeoutMs = 3_600_000) {
   const searches: Read<Key | undefined>[] = [];
   const lists: Read<ListedKeys>[] = [];
   const asked: (KnownKeys | undefined)[] = [];
