@@ -1,5 +1,5 @@
-import { createHash, type Hash } from 'node:crypto';
-import { hashOf } from '../audit/line-hash.ts';
+import type { Hash } from 'node:crypto';
+import { hashOf, tornHash } from '../audit/line-hash.ts';
 import {
   type AuditLine,
   readAuditLine,
@@ -115,7 +115,7 @@ export class AuditChain {
   }
 
   #tear(raw: FileLine, place: LinePlace, why: string): void {
-    this.#torn ??= { place, why, hash: createHash('sha256'), isEnded: false };
+    this.#torn ??= { place, why, hash: tornHash(this.#last.hash ?? ''), isEnded: false };
     const torn = this.#torn;
     if (torn.isEnded) torn.hash.update('\n');
     torn.hash.update(raw.bytes);
