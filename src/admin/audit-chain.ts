@@ -182,7 +182,7 @@ function whyNotWhole({ isEnded }: FileLine): string {
   return isEnded ? 'it is longer than any line' : 'it has no end';
 }
 
-export function missing(from: number, to: number): string {
+function missing(from: number, to: number): string {
   return from === to ? `the line with seq ${from} is missing` : `seq ${from} to ${to} are missing`;
 }
 
