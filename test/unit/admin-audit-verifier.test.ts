@@ -300,7 +300,10 @@ describe('what happened is told', () => {
   test('a log that was written anew, at the first seal after it', async () => {
     const anew = rewritten(lines, 2, (line) => ({ ...line, client: 'other' }));
 
-    expect(await problemOf(maker, fileOf(anew))).toEqual({
+    const report = await verifyLog([file(fileOf(anew))], witnessOf(maker));
+
+    expect(report).toMatchObject({ lines: 4, end: { seq: 4 }, seals: 1, lastSeal: { seq: 2 } });
+    expect(report.problem).toEqual({
       ...{ kind: 'changed', file: 'audit.log', line: 5, seq: 5 },
       message: expect.stringContaining('this line, or one since the seal with seq 2, was changed'),
     });
