@@ -1,5 +1,5 @@
-import { createHash, type Hash } from 'node:crypto';
-import { hashOf } from '../audit/line-hash.ts';
+import type { Hash } from 'node:crypto';
+import { hashOf, tornHash } from '../audit/line-hash.ts';
 import {
   type AuditLine,
   readAuditLine,
@@ -32,6 +32,20 @@ export interface ChainPoint {
   readonly hash: string | undefined;
 }
 
+/** What is known of a log, as far as it was followed. */
+export interface ChainFindings {
+  /** The log's UUID, once a line has told it. */
+  readonly log: string | undefined;
+  readonly lines: number;
+  /** The last line that is right. */
+  readonly end: ChainPoint;
+  /** Those that were checked, or that stand there where none is. */
+  readonly seals: number;
+  readonly lastSeal: { readonly seq: number; readonly time: string } | undefined;
+  /** What a start line has taken up. */
+  readonly torn: { readonly parts: number; readonly last: LinePlace | undefined };
+}
+
 export const BEFORE_FIRST: ChainPoint = { seq: 0, hash: ZERO_HASH };
 
 /** What a seal's MAC turned out to be: the audit key's, another's, or there is no such key to ask. */
@@ -59,13 +73,11 @@ export class AuditChain {
   #place: LinePlace | undefined;
   #torn: TornPart | undefined;
   #start: StartLine | undefined;
-  /** Every seal that was checked, or that stands there where none is. */
-  seals = 0;
-  lastSeal: SealLine | undefined;
-  lines = 0;
-  tornParts = 0;
-  /** Where the last torn part that a start has taken up stood. */
-  lastTorn: LinePlace | undefined;
+  #seals = 0;
+  #lastSeal: SealLine | undefined;
+  #lines = 0;
+  #tornParts = 0;
+  #lastTorn: LinePlace | undefined;
 
   /**
    * @param after what the first line follows
@@ -76,18 +88,27 @@ export class AuditChain {
     this.#checkSeal = checkSeal;
   }
 
-  /** The last line that was found to be right. */
+  /** The last line that was taken, or what the first one follows. */
   get last(): ChainPoint {
     return this.#last;
   }
 
+  /** Where the last line stands; undefined where there was none. */
   get place(): LinePlace | undefined {
     return this.#place;
   }
 
-  /** The log's UUID, once a line has told it. */
-  get log(): string | undefined {
-    return this.#start?.log;
+  /** What was found so far. */
+  get findings(): ChainFindings {
+    const seal = this.#lastSeal;
+    return {
+      log: this.#start?.log,
+      lines: this.#lines,
+      end: this.#last,
+      seals: this.#seals,
+      lastSeal: seal && { seq: seal.seq, time: seal.time },
+      torn: { parts: this.#tornParts, last: this.#lastTorn },
+    };
   }
 
   /** Takes the next line. @returns what is wrong with it or with what stands before it */
@@ -100,13 +121,16 @@ export class AuditChain {
     }
     const { line } = read;
     const found = { file, line: raw.number, seq: line.seq };
-    const problem = this.#broken(line, found) ?? this.#misplaced(line, found);
+    const problem =
+      this.#broken(line, found) ??
+      this.#misplaced(line, found) ??
+      (line.kind === 'seal' ? this.#unsealed(line, read.text, found) : undefined);
     if (problem) return problem;
-    this.lines += 1;
+    this.#lines += 1;
     this.#last = { seq: line.seq, hash: hashOf(raw.bytes) };
     this.#place = found;
     if (line.kind === 'start') this.#start = line;
-    return line.kind === 'seal' ? this.#sealed(line, read.text, found) : undefined;
+    return undefined;
   }
 
   /** @returns what is wrong with the end */
@@ -115,7 +139,7 @@ export class AuditChain {
   }
 
   #tear(raw: FileLine, place: LinePlace, why: string): void {
-    this.#torn ??= { place, why, hash: createHash('sha256'), isEnded: false };
+    this.#torn ??= { place, why, hash: tornHash(this.#last.hash ?? ''), isEnded: false };
     const torn = this.#torn;
     if (torn.isEnded) torn.hash.update('\n');
     torn.hash.update(raw.bytes);
@@ -132,8 +156,8 @@ export class AuditChain {
       line.prev === torn.hash.digest('hex');
     if (!isTakenUp) return this.#tornProblem(torn);
     this.#torn = undefined;
-    this.tornParts += 1;
-    this.lastTorn = torn.place;
+    this.#tornParts += 1;
+    this.#lastTorn = torn.place;
     return undefined;
   }
 
@@ -157,18 +181,18 @@ export class AuditChain {
     return { kind: 'inserted', ...found, message: `it is of another log, ${line.log}` };
   }
 
-  #sealed(line: SealLine, text: string, found: LinePlace): LogProblem | undefined {
+  #unsealed(line: SealLine, text: string, found: LinePlace): LogProblem | undefined {
     const auditKey = this.#start?.auditKey;
     const unsealed = sealText(unsealedPart(text));
     const verdict = this.#checkSeal?.(auditKey, unsealed, line.mac) ?? 'sealed';
     if (verdict === 'no-key') return { kind: 'seal', ...found, message: noKey(auditKey) };
     if (verdict === 'other') {
-      const since = this.lastSeal ? `the seal with seq ${this.lastSeal.seq}` : 'the first line';
+      const since = this.#lastSeal ? `the seal with seq ${this.#lastSeal.seq}` : 'the first line';
       const message = `its MAC is not the audit key's: this line, or one since ${since}, was changed`;
       return { kind: 'changed', ...found, message };
     }
-    this.seals += 1;
-    this.lastSeal = line;
+    this.#seals += 1;
+    this.#lastSeal = line;
     return undefined;
   }
 
@@ -182,7 +206,7 @@ function whyNotWhole({ isEnded }: FileLine): string {
   return isEnded ? 'it is longer than any line' : 'it has no end';
 }
 
-export function missing(from: number, to: number): string {
+function missing(from: number, to: number): string {
   return from === to ? `the line with seq ${from} is missing` : `seq ${from} to ${to} are missing`;
 }
 

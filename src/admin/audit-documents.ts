@@ -64,6 +64,18 @@ const HEADING = {
   chain: 'the chain is whole; NOT PROVEN by any seal',
 } as const satisfies Record<AuditVerification['checked'], string>;
 
+/** What else than a forger may be the cause. */
+const HINTS: Partial<Record<LogProblem['kind'], string>> = {
+  cut: 'where newer files of the log are elsewhere, give them too, or --continued',
+  removed: 'where older files of the log are elsewhere, give them too, or --after SEQ:HASH',
+  torn: 'a daemon that was killed ends such a line when it starts again',
+};
+
+/** @returns what the user can do about it */
+export function hintFor(problem: LogProblem | undefined): string | undefined {
+  return problem && HINTS[problem.kind];
+}
+
 function problemText(problem: LogProblem): string {
   const { kind, message, seq } = problem;
   const number = seq === undefined ? '' : ` (seq ${seq})`;

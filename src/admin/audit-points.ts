@@ -45,7 +45,7 @@ export class KeptPoints {
    * @returns what the lines that were seen have not, though it is kept elsewhere
    */
   problem(
-    { last, place, log }: AuditChain,
+    { last, place, findings: { log } }: AuditChain,
     after: ChainPoint,
     isContinued: boolean,
   ): LogProblem | undefined {

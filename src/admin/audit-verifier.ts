@@ -2,9 +2,9 @@ import type { AuditHead } from '../domain/audit-seal.ts';
 import {
   AuditChain,
   BEFORE_FIRST,
+  type ChainFindings,
   type ChainPoint,
   type CheckSeal,
-  type LinePlace,
   type LogProblem,
 } from './audit-chain.ts';
 import { type LogFile, linesOf } from './audit-files.ts';
@@ -30,15 +30,8 @@ export interface VerifyOptions {
 }
 
 /** What verifying a log has found. */
-export interface LogReport {
+export interface LogReport extends ChainFindings {
   readonly problem: LogProblem | undefined;
-  readonly log: string | undefined;
-  readonly lines: number;
-  /** The last line that was found to be right. */
-  readonly end: ChainPoint;
-  readonly seals: number;
-  readonly lastSeal: { readonly seq: number; readonly time: string } | undefined;
-  readonly torn: { readonly parts: number; readonly last: LinePlace | undefined };
   /** Whether the end was found to be what the token keeps of it. */
   readonly isEndHeld: boolean;
 }
@@ -59,17 +52,9 @@ export async function verifyLog(
     chain.finish() ??
     points.problem(chain, after, isContinued) ??
     unproven(chain, witness);
-  const { lastSeal, lastTorn } = chain;
-  return {
-    problem,
-    log: chain.log,
-    lines: chain.lines,
-    end: chain.last,
-    seals: chain.seals,
-    lastSeal: lastSeal && { seq: lastSeal.seq, time: lastSeal.time },
-    torn: { parts: chain.tornParts, last: lastTorn },
-    isEndHeld: problem === undefined && points.isHeadSeen(chain.log),
-  };
+  const { findings } = chain;
+  const isEndHeld = problem === undefined && points.isHeadSeen(findings.log);
+  return { problem, ...findings, isEndHeld };
 }
 
 async function follow(
@@ -90,8 +75,8 @@ async function follow(
 
 /** What must not pass for a log that was proven, though nothing in it is wrong. */
 function unproven(chain: AuditChain, witness: LogWitness | undefined): LogProblem | undefined {
-  const { place } = chain;
+  const { place, findings } = chain;
   if (!place) return { kind: 'cut', file: '', line: 0, message: 'there is no line in it' };
-  if (!witness || chain.seals > 0) return undefined;
+  if (!witness || findings.seals > 0) return undefined;
   return { kind: 'seal', ...place, message: 'no line is a seal, so nothing proves the lines' };
 }

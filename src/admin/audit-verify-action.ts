@@ -2,7 +2,7 @@ import type { AuditHead } from '../domain/audit-seal.ts';
 import { withAuditWitness } from '../pkcs11/audit-witness.ts';
 import { selectToken } from '../pkcs11/token-selection.ts';
 import type { ChainPoint } from './audit-chain.ts';
-import { verificationDocument, verificationText } from './audit-documents.ts';
+import { hintFor, verificationDocument, verificationText } from './audit-documents.ts';
 import { inOrder, logFiles } from './audit-files.ts';
 import { type LogWitness, verifyLog } from './audit-verifier.ts';
 import { EXIT_STATUS } from './exit-status.ts';
@@ -53,9 +53,11 @@ export async function verifyChain(
     isChainOnly: witness === undefined,
     ...{ isContinued, after },
   });
+  const hint = hintFor(report.problem);
   return {
     document,
     text: verificationText(document, report),
+    ...(hint === undefined ? {} : { note: hint }),
     exitCode: document.whole ? EXIT_STATUS.done.code : EXIT_STATUS.notValid.code,
   };
 }

@@ -74,6 +74,8 @@ export type ReadAuditLine =
   | { readonly line: AuditLine; readonly text: string; readonly wrong?: undefined }
   | { readonly wrong: string };
 
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 interface Member {
@@ -141,7 +143,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 function decoded(bytes: Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return DECODER.decode(bytes);
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { hashOf } from '../../src/audit/line-hash.ts';
+import { hashOf, tornHash } from '../../src/audit/line-hash.ts';
 import type { AuditLineStart, EndLine } from '../../src/domain/audit-line.ts';
 import { ZERO_HASH } from '../../src/domain/audit-line.ts';
 import { type AuditHead, sealedLine, sealText, unsealedText } from '../../src/domain/audit-seal.ts';
@@ -65,7 +65,7 @@ export class LogMaker {
 
   /** What a daemon leaves that is killed while it writes; the next one ends it with an LF. */
   tear(text = '{"seq":'): this {
-    this.#add(text);
+    this.#add(text, tornHash(this.#prev).update(text).digest('hex'));
     return this;
   }
 
@@ -84,10 +84,10 @@ export class LogMaker {
     return { seq: this.#seq + 1, prev: this.#prev, time, boot: this.#boot };
   }
 
-  #add(line: string): void {
+  #add(line: string, hash = hashOf(line)): void {
     this.lines.push(line);
     this.#seq += 1;
-    this.#prev = hashOf(line);
+    this.#prev = hash;
   }
 }
 

@@ -3,14 +3,20 @@ import { describe, expect, test } from 'vitest';
 import { inOrder, type LogFile } from '../../src/admin/audit-files.ts';
 import { type LogWitness, type VerifyOptions, verifyLog } from '../../src/admin/audit-verifier.ts';
 import { LineSplitter } from '../../src/admin/line-splitter.ts';
-import { hashOf } from '../../src/audit/line-hash.ts';
-import { MAX_AUDIT_LINE_BYTES, ZERO_HASH } from '../../src/domain/audit-line.ts';
+import { hashOf, tornHash } from '../../src/audit/line-hash.ts';
+import { MAX_AUDIT_LINE_BYTES, readAuditLine, ZERO_HASH } from '../../src/domain/audit-line.ts';
 import { fileOf, LogMaker, TEST_KEY_ID, testMac } from '../support/audit-log.ts';
 
 /** Two runs of a daemon: 12 lines, of which seals are 2, 5, 7, 9 and 12. */
 function twoRuns(): LogMaker {
   const log = new LogMaker().start().end().end({ operation: 'Verify', valid: false }).seal();
   return log.stop().start().end().stop();
+}
+
+/** Three runs of a daemon, of which two ended in a crash with lines that no seal covers. */
+function crashedRuns(): LogMaker {
+  const log = new LogMaker().start().end().end({ client: 'bank' }).tear('{"seq":5,"pr').start();
+  return log.end().tear('{"seq":9,"prev":"00\n\0\n{"se').start().end().stop();
 }
 
 /** What a token says that has sealed a log. */
@@ -163,8 +169,10 @@ describe('a log as a daemon writes it', () => {
   });
 });
 
-describe('any one change of a log is found', () => {
-  const maker = twoRuns();
+describe.each([
+  ['a log', twoRuns()],
+  ['a log with torn lines', crashedRuns()],
+] as const)('any one change of %s is found', (_, maker) => {
   const whole = maker.bytes();
   const { lines } = maker;
   const index = fc.nat({ max: lines.length - 1 });
@@ -235,23 +243,23 @@ describe('any one change of a log is found', () => {
   test('a cut tail', () =>
     findsAny(fc.nat({ max: whole.byteLength - 1 }).map((bytes) => whole.subarray(0, bytes))));
 
-  test('a cut tail below the last seal, while a daemon runs', async () => {
-    const running = twoRuns().start().end().seal().end();
-    const cuts = running.lines.slice(0, -2).map((_, count) => running.bytes(0, count));
-
-    const problems = await Promise.all(cuts.map((bytes) => problemOf(running, bytes)));
-
-    expect(problems.map((problem) => problem?.kind)).toEqual(cuts.map(() => 'cut'));
-  });
-
   test('a line that was written anew, with all hashes after it', async () => {
-    const anew = rewritten(lines, 2, (line) => ({ ...line, client: 'other' }));
+    for (const [at, line] of lines.entries()) {
+      if (!isReadable(line)) continue;
+      const anew = rewritten(lines, at, (said) => ({ ...said, time: '2026-02-02T00:00:00.000Z' }));
 
-    expect(await problemOf(maker, fileOf(anew))).toEqual({
-      ...{ kind: 'changed', file: 'audit.log', line: 5, seq: 5 },
-      message: expect.stringContaining('this line, or one since the seal with seq 2, was changed'),
-    });
+      expect(await problemOf(maker, fileOf(anew)), `line ${at + 1}`).toBeDefined();
+    }
   });
+});
+
+test('any tail that is cut below the last seal is found while a daemon runs', async () => {
+  const running = twoRuns().start().end().seal().end();
+  const cuts = running.lines.slice(0, -2).map((_, count) => running.bytes(0, count));
+
+  const problems = await Promise.all(cuts.map((bytes) => problemOf(running, bytes)));
+
+  expect(problems.map((problem) => problem?.kind)).toEqual(cuts.map(() => 'cut'));
 });
 
 describe('what happened is told', () => {
@@ -287,6 +295,18 @@ describe('what happened is told', () => {
     const problem = await problemOf(maker, kind === 'torn' ? bytes.subarray(0, -1) : bytes);
 
     expect(problem).toMatchObject({ kind, line });
+  });
+
+  test('a log that was written anew, at the first seal after it', async () => {
+    const anew = rewritten(lines, 2, (line) => ({ ...line, client: 'other' }));
+
+    const report = await verifyLog([file(fileOf(anew))], witnessOf(maker));
+
+    expect(report).toMatchObject({ lines: 4, end: { seq: 4 }, seals: 1, lastSeal: { seq: 2 } });
+    expect(report.problem).toEqual({
+      ...{ kind: 'changed', file: 'audit.log', line: 5, seq: 5 },
+      message: expect.stringContaining('this line, or one since the seal with seq 2, was changed'),
+    });
   });
 
   test('a log without any seal proves nothing', async () => {
@@ -360,12 +380,19 @@ function rewritten(
   at: number,
   change: (line: object) => object,
 ): string[] {
-  const anew = [...lines];
-  anew[at] = JSON.stringify(change(JSON.parse(anew[at] ?? '')));
-  for (let next = at + 1; next < anew.length; next += 1) {
-    anew[next] = edited(anew[next] ?? '', { prev: hashOf(anew[next - 1] ?? '') });
+  const [line = '', ...rest] = lines.slice(at);
+  const anew = [...lines.slice(0, at), JSON.stringify(change(JSON.parse(line)))];
+  let prev = hashOf(anew.at(-1) ?? '');
+  for (const next of rest) {
+    const linked = isReadable(next) ? edited(next, { prev }) : next;
+    prev = linked === next ? tornHash(prev).update(next).digest('hex') : hashOf(linked);
+    anew.push(linked);
   }
   return anew;
+}
+
+function isReadable(line: string): boolean {
+  return readAuditLine(Buffer.from(line)).wrong === undefined;
 }
 
 /** A start that follows the first two lines, and is of another log. */
