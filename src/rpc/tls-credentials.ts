@@ -27,8 +27,11 @@ export interface TlsCredentials {
   readonly expiries: readonly FileExpiry[];
   /** Of each file's content, by its path. */
   readonly digests: ReadonlyMap<string, string>;
-  /** Whether it, or an authority that came with it, is on a revocation list. */
-  isRevoked(certificate: X509Certificate): boolean;
+  /**
+   * Whether one of the authorities vouches for it, and no list revokes it or what came with it.
+   * TLS looks at a certificate more closely; this is for those that TLS let in some time ago.
+   */
+  isTrusted(certificate: X509Certificate): boolean;
 }
 
 /** Longer chains no handshake accepts. */
@@ -64,9 +67,13 @@ export function readTlsCredentials(files: TlsFiles): TlsCredentials {
       ...listExpiries(files.clientCrl, lists),
     ],
     digests: new Map([...contents].map(([file, text]) => [file, digestOf(text)])),
-    isRevoked: (certificate) =>
-      lists.length > 0 &&
-      chainOf(certificate).some((link) => lists.some((list) => list.revokes(link))),
+    isTrusted: (certificate) => {
+      const chain = chainOf(certificate);
+      return (
+        chain.some((link) => authorities.some((authority) => isVouchedFor(link, authority))) &&
+        !chain.some((link) => lists.some((list) => list.revokes(link)))
+      );
+    },
   };
 }
 
@@ -122,6 +129,11 @@ function chainOf(certificate: X509Certificate): X509Certificate[] {
     if (chain.push(next) >= MAX_CHAIN) break;
   }
   return chain;
+}
+
+function isVouchedFor(certificate: X509Certificate, authority: X509Certificate): boolean {
+  if (certificate.fingerprint256 === authority.fingerprint256) return true;
+  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
 }
 
 function nameOf({ subject }: X509Certificate): string {

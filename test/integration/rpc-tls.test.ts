@@ -8,7 +8,12 @@ import { credentials, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ListenerError } from '../../src/rpc/listener-error.ts';
 import type { TlsFiles } from '../../src/rpc/tls-credentials.ts';
-import { type Authority, createAuthority, type KeyPair } from '../support/certificates.ts';
+import {
+  type Authority,
+  createAuthority,
+  createSelfSigned,
+  type KeyPair,
+} from '../support/certificates.ts';
 import { failureOf } from '../support/client.ts';
 import { EVERYTHING, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
 
@@ -326,7 +331,39 @@ describe('files that are read again', () => {
     expect(changed).toEqual([files.clientCrl]);
     expect(closed).toBe(1);
     expect((await failureOf(revoked.listKeys({}))).code).toBe(status.UNAVAILABLE);
-    await vi.waitFor(() => expect(rpc.refusals[0]?.reason).toBe('CERT_REVOKED'));
+    await shakeHands();
+    expect(rpc.refusals[0]?.reason).toBe('CERT_REVOKED');
+    expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
+  });
+
+  test('can name a client itself as its authority', async () => {
+    const lonely = createSelfSigned(folder, 'self-signed');
+    const files = await renewable();
+    copyFileSync(lonely.certificate, files.clientCa);
+
+    rpc.server.prepareTls().apply();
+
+    expect((await failureOf(connect(lonely).listKeys({}))).reason).toBe('PERMISSION_DENIED');
+  });
+
+  test('close the connections of an authority that is taken out, and of no other', async () => {
+    const files = await renewable();
+    const newer = createAuthority(folder, 'newer-ca');
+    const both = [authority, newer].map(({ certificate }) => readFileSync(certificate, 'utf8'));
+    writeFileSync(files.clientCa, both.join(''));
+    expect(rpc.server.prepareTls().apply()).toBe(0);
+    const [old, stays] = [
+      connect(right),
+      connect(newer.issue('newer', { subject: '/CN=newer', usage: 'clientAuth' })),
+    ];
+    await old.listKeys({});
+    expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
+
+    copyFileSync(newer.certificate, files.clientCa);
+    const closed = rpc.server.prepareTls().apply();
+
+    expect(closed).toBe(1);
+    expect((await failureOf(old.listKeys({}))).code).toBe(status.UNAVAILABLE);
     expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
   });
 
@@ -375,8 +412,7 @@ test('a listener whose revocation list has expired opens, and keeps its clients 
     identity: { kind: 'certificate', tls: { ...tls, clientCrl } },
   });
 
-  const failure = await failureOf(connect(right).listKeys({}));
+  await shakeHands();
 
-  expect(failure.code).toBe(status.UNAVAILABLE);
-  await vi.waitFor(() => expect(rpc.refusals[0]?.reason).toBe('CRL_HAS_EXPIRED'));
+  expect(rpc.refusals[0]?.reason).toBe('CRL_HAS_EXPIRED');
 });

@@ -56,6 +56,14 @@ export function createAuthority(folder: string, name = 'ca'): Authority {
   };
 }
 
+/** Makes a client's certificate that no authority has signed. */
+export function createSelfSigned(folder: string, name: string): KeyPair {
+  return make(folder, name, `/CN=${name}`, [
+    'keyUsage = critical, digitalSignature',
+    'extendedKeyUsage = clientAuth',
+  ]);
+}
+
 /** `openssl ca` keeps what it has revoked in a text file, one line for each. */
 function makeList(
   folder: string,
