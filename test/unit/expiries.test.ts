@@ -24,7 +24,7 @@ function linesOf({ file, grant }: { readonly file?: number; readonly grant?: num
       files: () =>
         file === undefined
           ? []
-          : [{ file: '/clients.crl', role: 'client_crl', expiresAtMs: endOf(file) }],
+          : [{ file: '/clients.crl', role: 'client_crl', startsAtMs: 0, expiresAtMs: endOf(file) }],
       clients: () => [
         {
           name: 'shop',
