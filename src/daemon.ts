@@ -4,8 +4,8 @@ import { passedSockets } from './config/environment.ts';
 import { bindableListeners } from './config/passed-listeners.ts';
 import type { Log } from './lifecycle/log.ts';
 import { orderlyStop } from './lifecycle/shutdown.ts';
-import { Metrics } from './metrics/metrics.ts';
-import { type MetricsEndpoint, openMetricsEndpoint } from './metrics-endpoint.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import { loadMetrics, type MetricsEndpoint, openMetricsEndpoint } from './metrics-endpoint.ts';
 import { refreshRegularly } from './refreshing.ts';
 import { type Reloading, startReloading } from './reloading.ts';
 import { Health } from './rpc/health.ts';
@@ -70,8 +70,9 @@ export async function startDaemon(
 ): Promise<Daemon> {
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
+  const AnyMetrics = await loadMetrics(config);
   const token = await startToken(config, log, onGiveUp, signal);
-  const built = buildServer(config, log, token);
+  const built = buildServer(config, log, token, AnyMetrics);
   const { server, metrics, monitor, catalog, rotation, schedule } = built;
   const stopRefreshing = refreshRegularly({
     ...{ catalog, token, log },
@@ -135,7 +136,12 @@ interface Built {
   readonly schedule: DestructionSchedule;
 }
 
-function buildServer(config: Config, log: Log, token: HostedToken): Built {
+function buildServer(
+  config: Config,
+  log: Log,
+  token: HostedToken,
+  AnyMetrics: typeof Metrics | undefined,
+): Built {
   const { limits } = config;
   const health = new Health();
   const catalog = new KeyCatalog({
@@ -179,9 +185,8 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
       log.warn({ err: error, key }, 'what is due of a key could not be done; it is tried again'),
   });
   const lifecycle = new KeyLifecycle(shared);
-  const metrics = config.metrics.listen
-    ? new Metrics({ token: token.figures, expiries: () => server.tlsExpiries() })
-    : undefined;
+  const metrics =
+    AnyMetrics && new AnyMetrics({ token: token.figures, expiries: () => server.tlsExpiries() });
   const server = createRpcServer({
     signing: new SigningService(shared),
     streams: new StreamService(shared),

@@ -103,7 +103,7 @@ async function run(config: Config, configFile: string): Promise<ExitCode> {
     end(EXIT_CODES.OK);
   });
 
-  let reload = () => log.info('what is read by the start is new: there is nothing to reload');
+  let reload = () => log.info('the daemon is still starting: there is nothing to reload yet');
   onHangup(() => reload());
 
   log.info({ version: packageVersion() }, 'starting');

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
-import type { MetricsAddress } from './config/config.ts';
+import type { Config, MetricsAddress } from './config/config.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { createMetricsServer } from './metrics/metrics-server.ts';
 import { asListenerError, hostAndPort } from './rpc/listener.ts';
@@ -10,6 +10,15 @@ export interface MetricsEndpoint {
   /** `unix:PATH` or `http://HOST:PORT/metrics`. */
   readonly address: string;
   close(): Promise<void>;
+}
+
+/**
+ * The package that counts takes memory, so that it is loaded only where metrics are told.
+ *
+ * @returns undefined where they are not
+ */
+export async function loadMetrics({ metrics }: Config): Promise<typeof Metrics | undefined> {
+  return metrics.listen && (await import('./metrics/metrics.ts')).Metrics;
 }
 
 /** @throws {ListenerError} when it cannot listen there */

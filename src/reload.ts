@@ -13,7 +13,7 @@ export interface ReloadOptions {
   readonly read: () => Config;
   readonly policy: Pick<AccessPolicy, 'replace'>;
   readonly server: Pick<RpcServer, 'prepareTls'>;
-  readonly log: Pick<Log, 'debug' | 'info' | 'warn' | 'error'>;
+  readonly log: Pick<Log, 'info' | 'warn' | 'error'>;
   /** Told of each run: whether everything could be read, and whether anything is in use since. */
   readonly onEnd: (succeeded: boolean, hasChanged: boolean) => void;
 }

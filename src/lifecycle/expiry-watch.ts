@@ -1,28 +1,25 @@
 /** Something that ends at a time. */
 export interface Expiring {
-  /** For the log: what it is. */
-  readonly subject: Readonly<Record<string, unknown>>;
   readonly expiresAtMs: number;
   /** How long before its end it is told of, in milliseconds. */
   readonly noticeMs: number;
 }
 
-export interface ExpiryWatchOptions {
+export interface ExpiryWatchOptions<Item extends Expiring> {
   /** All there is by now. */
-  readonly list: () => readonly Expiring[];
+  readonly list: () => readonly Item[];
   /** Told once a day of each whose end is near or over. */
-  readonly tell: (item: Expiring, isOver: boolean) => void;
-  readonly now?: () => number;
+  readonly tell: (item: Item, isOver: boolean) => void;
 }
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
 
 /** Tells in time of what is going to end. */
-export class ExpiryWatch {
-  readonly #options: ExpiryWatchOptions;
+export class ExpiryWatch<Item extends Expiring> {
+  readonly #options: ExpiryWatchOptions<Item>;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: ExpiryWatchOptions) {
+  constructor(options: ExpiryWatchOptions<Item>) {
     this.#options = options;
   }
 
@@ -38,8 +35,8 @@ export class ExpiryWatch {
   }
 
   #look(): void {
-    const { list, tell, now = Date.now } = this.#options;
-    const nowMs = now();
+    const { list, tell } = this.#options;
+    const nowMs = Date.now();
     for (const item of list()) {
       if (item.expiresAtMs - item.noticeMs <= nowMs) tell(item, item.expiresAtMs <= nowMs);
     }

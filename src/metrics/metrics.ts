@@ -86,6 +86,7 @@ export class Metrics {
       labelNames: ['file', 'role'],
       registers,
       collect() {
+        this.reset();
         for (const { file, role, expiresAtMs } of expiries()) {
           this.set({ file, role }, expiresAtMs / 1_000);
         }

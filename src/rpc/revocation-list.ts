@@ -15,9 +15,9 @@ const SIGNATURE_HASHES: ReadonlyMap<string, string | undefined> = new Map([
 
 /** An authority's list of the certificates that it has revoked. */
 export interface RevocationList {
-  readonly issuedAtMs: number;
-  /** When there is to be a newer one; undefined where the authority does not say. */
-  readonly expiresAtMs: number | undefined;
+  readonly startsAtMs: number;
+  /** When there is to be a newer one; Infinity where the authority does not say. */
+  readonly expiresAtMs: number;
   /** A list with a signature of a kind that is not known here counts as right: TLS looks again. */
   isOf(authority: X509Certificate): boolean;
   revokes(certificate: X509Certificate): boolean;
@@ -40,8 +40,8 @@ export function parseRevocationList(pem: string): RevocationList {
   const revoked = rest[0]?.tag === DER_TAG.sequence ? children(rest[0]) : [];
   const serials = new Set(revoked.map((entry) => serialOf(children(entry)[0])));
   return {
-    issuedAtMs: timeOf(issuedAt),
-    expiresAtMs: expiresAt && timeOf(expiresAt),
+    startsAtMs: timeOf(issuedAt),
+    expiresAtMs: expiresAt ? timeOf(expiresAt) : Number.POSITIVE_INFINITY,
     isOf: (authority) =>
       namesOf(authority).subject.equals(issuer.whole) &&
       isSigned(list.whole, children(algorithm)[0], signature, authority.publicKey),

@@ -177,7 +177,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
       listeners.push(listener);
       return listener.address;
     },
-    tlsExpiries: () => listeners.flatMap(({ tls }) => tls?.expiries ?? []),
+    tlsExpiries() {
+      const expiries = listeners.flatMap(({ tls }) => tls?.expiries ?? []);
+      return [...new Map(expiries.map((expiry) => [expiry.file, expiry])).values()];
+    },
     prepareTls() {
       const renewals = listeners.flatMap(({ tls }) => tls?.prepare() ?? []);
       return {

@@ -14,10 +14,12 @@ export interface TlsFiles {
   readonly clientCrl?: string | undefined;
 }
 
-/** When the first certificate or list in a file expires. */
+/** When all the certificates or lists in a file are valid. */
 export interface FileExpiry {
   readonly file: string;
   readonly role: 'server' | 'client_ca' | 'client_crl';
+  readonly startsAtMs: number;
+  /** Infinity for lists that do not say when there is to be a newer one. */
   readonly expiresAtMs: number;
 }
 
@@ -27,12 +29,15 @@ export interface TlsCredentials {
   readonly expiries: readonly FileExpiry[];
   /** Of each file's content, by its path. */
   readonly digests: ReadonlyMap<string, string>;
-  /** Whether it, or an authority that came with it, is on a revocation list. */
-  isRevoked(certificate: X509Certificate): boolean;
+  /**
+   * Whether one of the authorities vouches for it, and no list revokes it or what came with it.
+   * TLS looks at a certificate more closely; this is for those that TLS let in some time ago.
+   */
+  isTrusted(certificate: X509Certificate): boolean;
 }
 
-/** Longer chains no handshake accepts. */
-const MAX_CHAIN = 100;
+/** Of the certificates that came with another one: further ones are not looked at. */
+const MAX_SENT = 10;
 
 /**
  * Reads the files, and looks whether they fit each other.
@@ -59,24 +64,31 @@ export function readTlsCredentials(files: TlsFiles): TlsCredentials {
   return {
     context,
     expiries: [
-      { file: files.certificate, role: 'server', expiresAtMs: firstEnd(own) },
-      { file: files.clientCa, role: 'client_ca', expiresAtMs: firstEnd(authorities) },
-      ...listExpiries(files.clientCrl, lists),
+      expiryOf(files.certificate, 'server', own.map(validityOf)),
+      expiryOf(files.clientCa, 'client_ca', authorities.map(validityOf)),
+      ...(files.clientCrl === undefined ? [] : [expiryOf(files.clientCrl, 'client_crl', lists)]),
     ],
     digests: new Map([...contents].map(([file, text]) => [file, digestOf(text)])),
-    isRevoked: (certificate) =>
-      lists.length > 0 &&
-      chainOf(certificate).some((link) => lists.some((list) => list.revokes(link))),
+    isTrusted: (certificate) => {
+      const chain = chainOf(certificate);
+      return (
+        chain.some((link) => authorities.some((authority) => isVouchedFor(link, authority))) &&
+        !chain.some((link) => lists.some((list) => list.revokes(link)))
+      );
+    },
   };
 }
 
-/** @throws {ListenerError} where nobody could connect with them any more */
+/** @throws {ListenerError} where nobody could connect with them now */
 export function assertCurrent({ expiries }: TlsCredentials, nowMs = Date.now()): void {
-  for (const { file, role, expiresAtMs } of expiries) {
+  for (const { file, role, startsAtMs, expiresAtMs } of expiries) {
     // An authority that has expired may stand beside one that has not.
-    if (role === 'client_ca' || expiresAtMs > nowMs) continue;
-    const when = new Date(expiresAtMs).toISOString();
-    throw new ListenerError('configuration', `cannot use ${file}: it expired at ${when}`);
+    if (role === 'client_ca' || (startsAtMs <= nowMs && nowMs < expiresAtMs)) continue;
+    const problem =
+      startsAtMs > nowMs
+        ? `is not valid before ${new Date(startsAtMs).toISOString()}`
+        : `expired at ${new Date(expiresAtMs).toISOString()}`;
+    throw new ListenerError('configuration', `cannot use ${file}: it ${problem}`);
   }
 }
 
@@ -106,22 +118,42 @@ function listsIn(
   });
 }
 
-function listExpiries(file: string | undefined, lists: readonly RevocationList[]): FileExpiry[] {
-  const ends = lists.flatMap(({ expiresAtMs }) => expiresAtMs ?? []);
-  if (file === undefined || ends.length === 0) return [];
-  return [{ file, role: 'client_crl', expiresAtMs: Math.min(...ends) }];
+function validityOf({ validFrom, validTo }: X509Certificate) {
+  return { startsAtMs: Date.parse(validFrom), expiresAtMs: Date.parse(validTo) };
 }
 
-function firstEnd(certificates: readonly X509Certificate[]): number {
-  return Math.min(...certificates.map(({ validTo }) => Date.parse(validTo)));
+function expiryOf(
+  file: string,
+  role: FileExpiry['role'],
+  validities: readonly Pick<FileExpiry, 'startsAtMs' | 'expiresAtMs'>[],
+): FileExpiry {
+  return {
+    ...{ file, role },
+    startsAtMs: Math.max(...validities.map(({ startsAtMs }) => startsAtMs)),
+    expiresAtMs: Math.min(...validities.map(({ expiresAtMs }) => expiresAtMs)),
+  };
 }
 
+/**
+ * The certificate, those that came with it and vouch for it, and those that vouch for these. Node
+ * gives what the peer has sent, in the peer's order and whether or not one vouches for another.
+ */
 function chainOf(certificate: X509Certificate): X509Certificate[] {
-  const chain = [certificate];
+  const sent: X509Certificate[] = [];
   for (let next = certificate.issuerCertificate; next; next = next.issuerCertificate) {
-    if (chain.push(next) >= MAX_CHAIN) break;
+    if (sent.push(next) >= MAX_SENT) break;
+  }
+  const chain = [certificate];
+  for (const link of chain) {
+    const issuers = sent.filter((other) => !chain.includes(other) && isVouchedFor(link, other));
+    chain.push(...issuers);
   }
   return chain;
+}
+
+function isVouchedFor(certificate: X509Certificate, authority: X509Certificate): boolean {
+  if (certificate.fingerprint256 === authority.fingerprint256) return true;
+  return certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
 }
 
 function nameOf({ subject }: X509Certificate): string {

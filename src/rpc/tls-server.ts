@@ -20,7 +20,7 @@ export interface TlsRenewal {
   readonly changed: readonly string[];
   /**
    * Uses them from the next handshake on. Open connections stay, but for those whose certificate
-   * is revoked.
+   * is revoked, or has no authority any more that vouches for it.
    *
    * @returns how many were closed
    */
@@ -75,42 +75,53 @@ export class TlsServer {
       .map(([file]) => file);
     if (changed.length === 0) return { changed, apply: () => 0 };
     assertCurrent(credentials);
-    return { changed, apply: () => this.#renew(credentials) };
+    const { clientCa, clientCrl } = this.#files;
+    const concernsClients = changed.some((file) => file === clientCa || file === clientCrl);
+    return {
+      changed,
+      apply: () => {
+        this.server.setSecureContext(credentials.context);
+        this.#credentials = credentials;
+        return concernsClients ? this.#closeUntrusted() : 0;
+      },
+    };
   }
 
-  #renew(credentials: TlsCredentials): number {
-    this.server.setSecureContext(credentials.context);
-    this.#credentials = credentials;
-    const revoked = [...this.#open].filter((socket) => {
-      const certificate = socket.getPeerX509Certificate();
-      return certificate !== undefined && credentials.isRevoked(certificate);
-    });
-    for (const socket of revoked) socket.destroy();
-    return revoked.length;
+  #closeUntrusted(): number {
+    const untrusted = [...this.#open].filter(
+      (socket) => !this.#isTrusted(socket.getPeerX509Certificate()),
+    );
+    for (const socket of untrusted) socket.destroy();
+    return untrusted.length;
   }
 
   #accept(socket: TLSSocket): void {
     const certificate = socket.getPeerX509Certificate();
     const client = certificate && clientOf(certificate);
-    const problem = this.#problemOf(socket, certificate, client);
-    if (problem !== undefined || client === undefined) {
-      this.#events.onRefusal(socket, problem ?? 'no certificate');
-      socket.destroy();
-      return;
+    if (client === undefined) {
+      this.#refuse(socket, 'the certificate names no client');
+    } else if (socket.alpnProtocol !== HTTP2) {
+      this.#refuse(socket, 'not HTTP/2');
+    } else if (!this.#isTrusted(certificate)) {
+      this.#refuse(socket, 'the certificate was revoked while its handshake went on');
+    } else {
+      this.#open.add(socket);
+      socket.once('close', () => this.#open.delete(socket));
+      this.#events.onConnection(socket, client);
     }
-    this.#open.add(socket);
-    socket.once('close', () => this.#open.delete(socket));
-    this.#events.onConnection(socket, client);
   }
 
-  #problemOf(
-    socket: TLSSocket,
-    certificate: X509Certificate | undefined,
-    client: string | undefined,
-  ): string | undefined {
-    if (client === undefined) return 'the certificate names no client';
-    if (socket.alpnProtocol !== HTTP2) return 'not HTTP/2';
-    // Its handshake may have begun before the list came that revokes it.
-    return certificate && this.#credentials.isRevoked(certificate) ? 'CERT_REVOKED' : undefined;
+  #refuse(socket: TLSSocket, reason: string): void {
+    this.#events.onRefusal(socket, reason);
+    socket.destroy();
+  }
+
+  #isTrusted(certificate: X509Certificate | undefined): boolean {
+    try {
+      return certificate !== undefined && this.#credentials.isTrusted(certificate);
+    } catch {
+      // One that cannot be read could be on a list.
+      return false;
+    }
   }
 }

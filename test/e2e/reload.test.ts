@@ -173,6 +173,23 @@ test('a policy that changes gives and takes grants on open connections', async (
   expect(taken.reason).toBe('PERMISSION_DENIED');
 });
 
+test('a grant that has expired gives nothing, and a client that sees the key learns of it', async () => {
+  const expired = { keys: ['*'], operations: ['sign', 'verify'], expires: '2020-01-01T00:00:00Z' };
+  const [other, { name, grants } = { name: '', grants: [] }] = clients();
+  await nextLineOnHangup(IN_USE, () =>
+    writeConfig(configWith({ clients: [other, { name, grants: [...grants, expired] }] })),
+  );
+
+  const failure = await failureOf(open(alice).sign({ key: 'shop', data: DATA }));
+  const hidden = await failureOf(open(alice).sign({ key: 'hidden', data: DATA }));
+
+  expect(failure).toMatchObject({
+    reason: 'PERMISSION_DENIED',
+    message: expect.stringContaining('its grant expired at 2020-01-01T00:00:00.000Z'),
+  });
+  expect(hidden.reason).toBe('KEY_NOT_FOUND');
+});
+
 test('a configuration that is broken keeps the last good one, and is taken when it is mended', async () => {
   const client = open(alice);
   const broken = configWith({ clients: [] }).replace('"unix"', '"unixx"');
@@ -258,7 +275,7 @@ test('a client that is revoked loses its connection and gets no other, and other
 
 test('the log warns of what expires within a month, and metrics tell when', async () => {
   // The certificates of tests last two days.
-  const warned = daemon.logLines.filter(({ msg }) => msg === 'it is going to expire');
+  const warned = daemon.logLines.filter(({ msg }) => msg.endsWith('is going to expire'));
 
   expect(warned.map(({ role }) => role)).toEqual(
     expect.arrayContaining(['server', 'client_ca', 'client_crl']),

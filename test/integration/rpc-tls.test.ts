@@ -8,7 +8,12 @@ import { credentials, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ListenerError } from '../../src/rpc/listener-error.ts';
 import type { TlsFiles } from '../../src/rpc/tls-credentials.ts';
-import { type Authority, createAuthority, type KeyPair } from '../support/certificates.ts';
+import {
+  type Authority,
+  createAuthority,
+  createSelfSigned,
+  type KeyPair,
+} from '../support/certificates.ts';
 import { failureOf } from '../support/client.ts';
 import { EVERYTHING, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
 
@@ -326,11 +331,89 @@ describe('files that are read again', () => {
     expect(changed).toEqual([files.clientCrl]);
     expect(closed).toBe(1);
     expect((await failureOf(revoked.listKeys({}))).code).toBe(status.UNAVAILABLE);
-    await vi.waitFor(() => expect(rpc.refusals[0]?.reason).toBe('CERT_REVOKED'));
+    await shakeHands();
+    expect(rpc.refusals[0]?.reason).toBe('CERT_REVOKED');
     expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
   });
 
-  test('are refused with a list that has expired, or is of another authority', async () => {
+  test('can name a client itself as its authority', async () => {
+    const lonely = createSelfSigned(folder, 'self-signed');
+    const files = await renewable();
+    copyFileSync(lonely.certificate, files.clientCa);
+
+    rpc.server.prepareTls().apply();
+
+    expect((await failureOf(connect(lonely).listKeys({}))).reason).toBe('PERMISSION_DENIED');
+  });
+
+  test('close the connections of an authority that is taken out, and of no other', async () => {
+    const files = await renewable();
+    const newer = createAuthority(folder, 'newer-ca');
+    const both = [authority, newer].map(({ certificate }) => readFileSync(certificate, 'utf8'));
+    writeFileSync(files.clientCa, both.join(''));
+    expect(rpc.server.prepareTls().apply()).toBe(0);
+    const [old, stays] = [
+      connect(right),
+      connect(newer.issue('newer', { subject: '/CN=newer', usage: 'clientAuth' })),
+    ];
+    await old.listKeys({});
+    expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
+
+    copyFileSync(newer.certificate, files.clientCa);
+    const closed = rpc.server.prepareTls().apply();
+
+    expect(closed).toBe(1);
+    expect((await failureOf(old.listKeys({}))).code).toBe(status.UNAVAILABLE);
+    expect((await failureOf(stays.listKeys({}))).reason).toBe('PERMISSION_DENIED');
+  });
+
+  /** A client's pair whose file holds other certificates besides its own. */
+  function together(name: string, pair: KeyPair, ...others: readonly KeyPair[]): KeyPair {
+    const certificate = join(folder, `${name}-together.pem`);
+    const parts = [pair, ...others].map((part) => readFileSync(part.certificate, 'utf8'));
+    writeFileSync(certificate, parts.join(''));
+    return { certificate, key: pair.key };
+  }
+
+  test('close the connections of an authority between that is revoked', async () => {
+    const between = authority.delegate('between');
+    const leaf = between.issue('leaf', { subject: '/CN=leaf', usage: 'clientAuth' });
+    const files = await renewable(authority.revocationList('of-ca'));
+    const writeLists = (...revoked: readonly KeyPair[]) => {
+      const texts = [
+        authority.revocationList('of-ca', { revoked }),
+        between.revocationList('of-between'),
+      ];
+      writeFileSync(files.clientCrl, texts.map((list) => readFileSync(list, 'utf8')).join(''));
+    };
+    writeLists();
+    rpc.server.prepareTls().apply();
+    const client = connect(together('between', leaf, between));
+    expect((await failureOf(client.listKeys({}))).reason).toBe('PERMISSION_DENIED');
+
+    writeLists(between);
+    const closed = rpc.server.prepareTls().apply();
+
+    expect(closed).toBe(1);
+    expect((await failureOf(client.listKeys({}))).code).toBe(status.UNAVAILABLE);
+  });
+
+  test('close a connection whatever foreign certificates it has brought along', async () => {
+    const files = await renewable();
+    const newer = createAuthority(folder, 'kept-ca');
+    const both = [authority, newer].map(({ certificate }) => readFileSync(certificate, 'utf8'));
+    writeFileSync(files.clientCa, both.join(''));
+    rpc.server.prepareTls().apply();
+    const foreign = newer.issue('foreign', { subject: '/CN=foreign', usage: 'clientAuth' });
+    const client = connect(together('foreign', right, foreign));
+    await client.listKeys({});
+
+    copyFileSync(newer.certificate, files.clientCa);
+
+    expect(rpc.server.prepareTls().apply()).toBe(1);
+  });
+
+  test('are refused with a list that has expired, is early, or is of another authority', async () => {
     const files = await renewable(authority.revocationList('current'));
     const problem = (list: string) => {
       copyFileSync(list, files.clientCrl);
@@ -344,8 +427,11 @@ describe('files that are read again', () => {
     };
 
     const stranger = createAuthority(folder, 'stranger-ca');
-    expect(problem(authority.revocationList('over', { expired: true }))).toBe(
+    expect(problem(authority.revocationList('over', { year: 2020 }))).toBe(
       `cannot use ${files.clientCrl}: it expired at 2021-01-01T00:00:00.000Z`,
+    );
+    expect(problem(authority.revocationList('early', { year: 2040 }))).toBe(
+      `cannot use ${files.clientCrl}: it is not valid before 2040-01-01T00:00:00.000Z`,
     );
     expect(problem(stranger.revocationList('strange'))).toBe(
       `cannot use ${files.clientCrl}: it has no revocation list of CN=ca, of ${files.clientCa}`,
@@ -369,14 +455,13 @@ describe('files that are read again', () => {
 });
 
 test('a listener whose revocation list has expired opens, and keeps its clients out', async () => {
-  const clientCrl = authority.revocationList('expired-at-start', { expired: true });
+  const clientCrl = authority.revocationList('expired-at-start', { year: 2020 });
   address = await rpc.server.listen({
     address: { kind: 'tcp', host: '127.0.0.1', port: 0 },
     identity: { kind: 'certificate', tls: { ...tls, clientCrl } },
   });
 
-  const failure = await failureOf(connect(right).listKeys({}));
+  await shakeHands();
 
-  expect(failure.code).toBe(status.UNAVAILABLE);
-  await vi.waitFor(() => expect(rpc.refusals[0]?.reason).toBe('CRL_HAS_EXPIRED'));
+  expect(rpc.refusals[0]?.reason).toBe('CRL_HAS_EXPIRED');
 });

@@ -22,12 +22,14 @@ export interface CertificateOptions {
 export interface RevocationListOptions {
   /** Certificates of this authority; none unless told otherwise. */
   readonly revoked?: readonly KeyPair[];
-  /** Its time ended years ago. */
-  readonly expired?: boolean;
+  /** The year that it is valid in, if not now. */
+  readonly year?: number;
 }
 
 export interface Authority extends KeyPair {
   issue(name: string, options: CertificateOptions): KeyPair;
+  /** An authority for which this one vouches. */
+  delegate(name: string): Authority;
   /** @returns the path of the list, as PEM */
   revocationList(name: string, options?: RevocationListOptions): string;
 }
@@ -35,11 +37,12 @@ export interface Authority extends KeyPair {
 const VALID_DAYS = '2';
 
 /** Makes a certificate authority of its own with the openssl program. */
-export function createAuthority(folder: string, name = 'ca'): Authority {
-  const authority = make(folder, name, `/CN=${name}`, [
-    'basicConstraints = critical, CA:true',
-    'keyUsage = critical, keyCertSign, cRLSign',
-  ]);
+export function createAuthority(folder: string, name = 'ca', issuer?: KeyPair): Authority {
+  const authority = make(
+    ...([folder, name, `/CN=${name}`] as const),
+    ['basicConstraints = critical, CA:true', 'keyUsage = critical, keyCertSign, cRLSign'],
+    issuer,
+  );
   return {
     ...authority,
     issue: (leaf, { subject, names, usage, expired = false }) => {
@@ -52,8 +55,17 @@ export function createAuthority(folder: string, name = 'ca'): Authority {
       if (expired) expire(issued, join(folder, `${leaf}.cnf`), authority);
       return issued;
     },
+    delegate: (delegated) => createAuthority(folder, delegated, authority),
     revocationList: (list, options) => makeList(folder, list, authority, options),
   };
+}
+
+/** Makes a client's certificate that no authority has signed. */
+export function createSelfSigned(folder: string, name: string): KeyPair {
+  return make(folder, name, `/CN=${name}`, [
+    'keyUsage = critical, digitalSignature',
+    'extendedKeyUsage = clientAuth',
+  ]);
 }
 
 /** `openssl ca` keeps what it has revoked in a text file, one line for each. */
@@ -61,7 +73,7 @@ function makeList(
   folder: string,
   name: string,
   issuer: KeyPair,
-  { revoked = [], expired = false }: RevocationListOptions = {},
+  { revoked = [], year }: RevocationListOptions = {},
 ): string {
   const [list, config, database] = ['crl', 'crl.cnf', 'crl.txt'].map((suffix) =>
     join(folder, `${name}.${suffix}`),
@@ -75,9 +87,10 @@ function makeList(
     config,
     ['[ca]', 'default_ca = d', '[d]', `database = ${database}`, 'default_md = sha256'].join('\n'),
   );
-  const times = expired
-    ? ['-crl_lastupdate', '20200101000000Z', '-crl_nextupdate', '20210101000000Z']
-    : ['-crldays', VALID_DAYS];
+  const times =
+    year === undefined
+      ? ['-crldays', VALID_DAYS]
+      : ['-crl_lastupdate', `${year}0101000000Z`, '-crl_nextupdate', `${year + 1}0101000000Z`];
   execFileSync(
     'openssl',
     [

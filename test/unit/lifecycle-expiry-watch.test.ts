@@ -14,7 +14,6 @@ afterEach(() => {
 /** A watch over one thing that ends in so many days, and what it tells: whether it is over. */
 function watching(days: number, noticeDays: number) {
   const item: Expiring = {
-    subject: { file: 'tls.crt' },
     expiresAtMs: Date.now() + days * DAY_MS,
     noticeMs: noticeDays * DAY_MS,
   };

@@ -41,7 +41,7 @@ function reloading() {
       },
     },
     server: { prepareTls: () => files.tls() },
-    log: { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') },
+    log: { info: line('info'), warn: line('warn'), error: line('error') },
     onEnd: (succeeded) => ends.push(succeeded),
   });
   return { reload, files, lines, ends, grants: () => grants };
