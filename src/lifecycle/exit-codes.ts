@@ -10,7 +10,7 @@ export const EXIT_CODES = {
   TOKEN_UNAVAILABLE: 69,
   /** The token refuses the PIN. Starting again would use up its tries and lock the token. */
   WRONG_PIN: 77,
-  /** The configuration, or a file that it names, is wrong. */
+  /** The configuration, or a file that it names, is wrong, or the daemon was started as root. */
   CONFIGURATION: 78,
 } as const;
 
