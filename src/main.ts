@@ -13,16 +13,18 @@ import { createLog } from './lifecycle/log.ts';
 import { serviceManager } from './lifecycle/sd-notify.ts';
 import { onTermination } from './lifecycle/termination.ts';
 import { startWatchdog } from './lifecycle/watchdog.ts';
+import { forbidCoreDumps } from './native/linux-process.ts';
 import { ListenerError } from './rpc/listener-error.ts';
 import { StartFailure, type StartFailureKind } from './service/start-failure.ts';
 
 const HELP = `sigild serves HMAC, whose keys never leave a PKCS#11 token, over gRPC.
 
-Usage: sigild --config FILE [--check-config]
+Usage: sigild --config FILE [--check-config | --allow-root]
        sigild --version | --help
 
   --config FILE   the configuration, in YAML
   --check-config  check the configuration, say what is wrong with it, and end
+  --allow-root    run as root, for instance in a container of its own; else sigild refuses that
   --version       print the version
   --help          print this
 
@@ -32,13 +34,14 @@ Exit codes:
   64  the command line is wrong
   69  the token cannot be reached at start
   77  the token refuses the PIN; starting again with it could lock the token
-  78  the configuration, or a file that it names, is wrong, or another token has taken the place of
-      the one in use
+  78  the configuration, or a file that it names, is wrong, this is root, or another token has taken
+      the place of the one in use
 `;
 
 interface Arguments {
   readonly config: string;
   readonly checkOnly: boolean;
+  readonly allowRoot: boolean;
 }
 
 /** @returns what to do, or the text that was asked for @throws {ExitError} USAGE */
@@ -49,7 +52,11 @@ function readArguments(args: readonly string[]): Arguments | string {
   if (values.config === undefined) {
     throw new ExitError(EXIT_CODES.USAGE, 'sigild: --config FILE is missing; see sigild --help');
   }
-  return { config: values.config, checkOnly: values['check-config'] };
+  return {
+    config: values.config,
+    checkOnly: values['check-config'],
+    allowRoot: values['allow-root'],
+  };
 }
 
 function parse(args: readonly string[]) {
@@ -59,6 +66,7 @@ function parse(args: readonly string[]) {
       options: {
         config: { type: 'string' },
         'check-config': { type: 'boolean', default: false },
+        'allow-root': { type: 'boolean', default: false },
         version: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -77,12 +85,26 @@ async function main(): Promise<ExitCode> {
   }
   assertSafeEnvironment();
   const config = loadConfig(asked.config);
-  if (!asked.checkOnly) return run(config, asked.config);
+  if (!asked.checkOnly) {
+    if (!asked.allowRoot) assertNotRoot();
+    forbidCoreDumps();
+    return run(config, asked.config);
+  }
   for (const grant of expiredGrants(config.clients)) {
     process.stderr.write(`${asked.config}: warning: ${grant}\n`);
   }
   process.stdout.write(`${asked.config}: the configuration is right\n`);
   return EXIT_CODES.OK;
+}
+
+/** @throws {ExitError} CONFIGURATION */
+function assertNotRoot(): void {
+  if (process.geteuid?.() !== 0) return;
+  throw new ExitError(
+    EXIT_CODES.CONFIGURATION,
+    'sigild: this is root, which nothing here needs: run it as a user of its own, as ' +
+      'systemd/sigild.service does, or with --allow-root',
+  );
 }
 
 /** Runs the daemon until a signal ends it, or a failure that no retry mends. */

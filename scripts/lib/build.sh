@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes src/generated from proto/ and then, unless called with `generate`, dist/ from src/.
+# Makes src/generated from proto/, native/build/ and then, unless called with `generate`, dist/ from
+# src/.
 #
 # One build runs at a time. A folder is made anew only when what it is made from has changed, beside
 # its place and then renamed into it: a running daemon or test never meets half of it.
@@ -18,6 +19,7 @@ main() {
   clean
   trap clean EXIT
   generate
+  sh native/build.sh
   [[ ${1:-} == generate ]] || compile
 }
 

@@ -94,8 +94,18 @@ export type ListenerAddress =
 export type ListenerIdentity =
   /** Everyone who connects is this client. `plaintext` allows that on a loopback TCP socket. */
   | { readonly kind: 'client'; readonly client: string; readonly plaintext: boolean }
+  /** Whoever connects is the client of the first rule about its process; on unix sockets alone. */
+  | { readonly kind: 'peers'; readonly peers: readonly PeerConfig[] }
   /** Everyone proves who they are with a certificate. */
   | { readonly kind: 'certificate'; readonly tls: TlsFiles };
+
+/** Which client the processes of a user, or of a group's members, are. */
+export interface PeerConfig {
+  readonly by: 'uid' | 'gid';
+  /** A name or a number. */
+  readonly id: string | number;
+  readonly client: string;
+}
 
 /** Absolute paths of PEM files. */
 export interface TlsFiles {

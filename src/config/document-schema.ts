@@ -132,20 +132,22 @@ function repeated(list: string, items: readonly Item[], key: string, message: st
   );
 }
 
+const UNKNOWN_CLIENT = 'no entry of clients has this name: who connects here could do nothing';
+
 function unknownClients(listeners: readonly Item[], clients: readonly Item[]): Broken[] {
   const names = clients.map((item) => item['name']);
   // A client whose name is missing or wrong may be the one that is meant.
   if (names.length === 0 || !names.every(isString)) return [];
-  return listeners.flatMap((listener, index): Broken[] =>
-    isString(listener['client']) && !names.includes(listener['client'])
-      ? [
-          {
-            path: ['listeners', index, 'client'],
-            message: 'no entry of clients has this name: who connects here could do nothing',
-          },
-        ]
-      : [],
-  );
+  const unknown = (path: Broken['path'], { client }: Item): Broken[] =>
+    isString(client) && !names.includes(client)
+      ? [{ path: [...path, 'client'], message: UNKNOWN_CLIENT }]
+      : [];
+  return listeners.flatMap((listener, index) => [
+    ...unknown(['listeners', index], listener),
+    ...itemsOf(listener['peers']).flatMap((peer, rule) =>
+      unknown(['listeners', index, 'peers', rule], peer),
+    ),
+  ]);
 }
 
 function tooShortDelay(keys: unknown): Broken[] {

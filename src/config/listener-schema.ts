@@ -1,11 +1,11 @@
 import * as z from 'zod';
-import type { ListenerAddress, ListenerConfig, ListenerIdentity } from './config.ts';
-import { absolutePath, clientName, demandOneOf, map, ON_ANY_MAP, text } from './fields.ts';
+import type { ListenerAddress, ListenerConfig, ListenerIdentity, PeerConfig } from './config.ts';
+import { absolutePath, clientName, demandOneOf, list, map, ON_ANY_MAP, text } from './fields.ts';
 import { isLoopback, parseTcpAddress } from './tcp-address.ts';
 
 const UNIX_PATH_MAX_BYTES = 107;
-/** The number after it, -1, means no group to chown(2). */
-const GID_MAX = 2 ** 32 - 2;
+/** The number after it, -1, means no user and no group. */
+const ID_MAX = 2 ** 32 - 2;
 
 export const unixPath = absolutePath.refine(
   (path) => Buffer.byteLength(path) <= UNIX_PATH_MAX_BYTES,
@@ -16,17 +16,24 @@ const mode = text('three octal digits in quotes, for instance "0660"', (value) =
   /^0?[0-7]{3}$/.test(value),
 );
 
-const GROUP_PROBLEM = "must be a group's name or number";
+function account(what: 'group' | 'user') {
+  const problem = `must be a ${what}'s name or number`;
+  return z
+    .union([z.number(), z.string()], problem)
+    .refine(
+      (value) =>
+        typeof value === 'number'
+          ? Number.isInteger(value) && value >= 0 && value <= ID_MAX
+          : /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(value),
+      problem,
+    );
+}
 
-const group = z
-  .union([z.number(), z.string()], GROUP_PROBLEM)
-  .refine(
-    (value) =>
-      typeof value === 'number'
-        ? Number.isInteger(value) && value >= 0 && value <= GID_MAX
-        : /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/.test(value),
-    GROUP_PROBLEM,
-  );
+const peer = map({
+  uid: account('user').optional(),
+  gid: account('group').optional(),
+  client: clientName,
+}).superRefine((rule, context) => demandOneOf(['uid', 'gid'], rule, context), ON_ANY_MAP);
 
 const tcpAddress = text(
   'an IP address and a port, for instance 127.0.0.1:7400 or [::1]:7400',
@@ -41,10 +48,11 @@ const systemdName = text(
 const document = map({
   unix: unixPath.optional(),
   mode: mode.optional(),
-  group: group.optional(),
+  group: account('group').optional(),
   tcp: tcpAddress.optional(),
   systemd: systemdName.optional(),
   client: clientName.optional(),
+  peers: list(peer, 'user or group').optional(),
   plaintext: z.literal(true, 'must be true or left out').optional(),
   tls: map({
     certificate: absolutePath,
@@ -80,6 +88,11 @@ const RULES: readonly Rule[] = [
     problem: 'a listener with unix has no TLS; who connects is its client',
   },
   {
+    key: 'peers',
+    isBroken: (listener) => 'peers' in listener && 'tcp' in listener,
+    problem: 'are for unix sockets alone; TCP tells nothing of users',
+  },
+  {
     key: 'plaintext',
     isBroken: (listener) => 'plaintext' in listener && ('unix' in listener || 'tls' in listener),
     problem: 'is for TCP without tls alone',
@@ -98,7 +111,7 @@ const RULES: readonly Rule[] = [
 
 export const listenerSchema = document.superRefine((listener, context) => {
   demandOneOf(['unix', 'tcp', 'systemd'], listener, context);
-  demandOneOf(['client', 'tls'], listener, context);
+  demandOneOf(['client', 'peers', 'tls'], listener, context);
   for (const { key, isBroken, problem } of RULES) {
     if (isBroken(listener)) {
       context.addIssue({ code: 'custom', path: [key], message: problem });
@@ -120,10 +133,15 @@ function addressOf({ unix, mode, group, tcp, systemd }: ListenerDocument): Liste
   return { kind: 'tcp', ...address };
 }
 
-function identityOf({ client, plaintext, tls }: ListenerDocument): ListenerIdentity {
+function identityOf({ client, peers, plaintext, tls }: ListenerDocument): ListenerIdentity {
   if (tls !== undefined) return { kind: 'certificate', tls };
+  if (peers !== undefined) return { kind: 'peers', peers: peers.map(toPeerConfig) };
   if (client === undefined) throw new Error('the schema lets no such listener through');
   return { kind: 'client', client, plaintext: plaintext === true };
+}
+
+function toPeerConfig({ uid, gid, client }: z.output<typeof peer>): PeerConfig {
+  return uid === undefined ? { by: 'gid', id: gid ?? '', client } : { by: 'uid', id: uid, client };
 }
 
 function isTcpBeyondLoopback(tcp: unknown): boolean {

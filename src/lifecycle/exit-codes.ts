@@ -11,8 +11,8 @@ export const EXIT_CODES = {
   /** The token refuses the PIN. Starting again would use up its tries and lock the token. */
   WRONG_PIN: 77,
   /**
-   * The configuration, or a file that it names, is wrong, or another token has taken the place of the
-   * one in use: an operator must say which one is meant.
+   * The configuration, or a file that it names, is wrong, the daemon was started as root, or another
+   * token has taken the place of the one in use: an operator must say which one is meant.
    */
   CONFIGURATION: 78,
 } as const;

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Caller } from './connections.ts';
 import { ListenerError } from './listener-error.ts';
+import { type IdentifyPeer, type PeerRule, peerIdentifier } from './peer-identity.ts';
 import type { TlsFiles } from './tls-credentials.ts';
 import { TlsServer } from './tls-server.ts';
 import { listenOnUnixSocket, type UnixAddress } from './unix-socket.ts';
@@ -16,6 +17,8 @@ export type ListenerAddress =
 export type ListenerIdentity =
   /** Everyone who connects is this client; on TCP for loopback alone. */
   | { readonly kind: 'client'; readonly client: string }
+  /** The kernel says whose process it is; on unix sockets alone. */
+  | { readonly kind: 'peers'; readonly peers: readonly PeerRule[] }
   /** Everyone proves who they are with a certificate. */
   | { readonly kind: 'certificate'; readonly tls: TlsFiles };
 
@@ -50,6 +53,7 @@ export class Listener {
   readonly #sockets = new Set<Socket>();
   #tls: TlsServer | undefined;
   #address = '';
+  #identify: IdentifyPeer = () => undefined;
   #release: () => Promise<void> = async () => undefined;
   #closed = false;
 
@@ -71,8 +75,10 @@ export class Listener {
   ): Promise<Listener> {
     const listener = new Listener(identity, events);
     try {
+      if (identity.kind === 'peers') await listener.#learn(identity.peers);
       await listener.#listen(address);
       if (identity.kind === 'client') listener.#assertLocal();
+      if (identity.kind === 'peers') listener.#assertUnix();
     } catch (error) {
       await listener.close();
       throw asListenerError(error, address);
@@ -110,6 +116,7 @@ export class Listener {
     if (identity.kind === 'client') {
       return createServer((socket) => this.#accept(socket, identity.client));
     }
+    if (identity.kind === 'peers') return createServer((socket) => this.#acceptPeer(socket));
     this.#tls = new TlsServer(identity.tls, {
       onConnection: (socket, client) => this.#accept(socket, client),
       onRefusal: (socket, reason) => this.#refuse(peerOf(socket), reason),
@@ -117,10 +124,24 @@ export class Listener {
     return this.#tls.server;
   }
 
-  #accept(socket: Socket, client: string): void {
+  async #learn(rules: readonly PeerRule[]): Promise<void> {
+    this.#identify = await peerIdentifier(rules);
+  }
+
+  #accept(socket: Socket, client: string, peer = peerOf(socket) ?? this.#address): void {
     // A TLS handshake may end after the listener was closed.
     if (this.#closed) socket.destroy();
-    else this.#events.onConnection(socket, { client, peer: peerOf(socket) ?? this.#address });
+    else this.#events.onConnection(socket, { client, peer });
+  }
+
+  #acceptPeer(socket: Socket): void {
+    const peer = this.#identify(socket);
+    if (peer?.client !== undefined) {
+      this.#accept(socket, peer.client, `${this.#address} (${peer.description})`);
+      return;
+    }
+    this.#refuse(peer?.description, peer ? 'no client is this user or group' : 'it has closed');
+    socket.destroy();
   }
 
   #refuse(peer: string | undefined, reason: string): void {
@@ -138,6 +159,15 @@ export class Listener {
     const bound = this.#server.address();
     if (bound === null || typeof bound === 'string') this.#address = nameOf(address);
     else this.#address = hostAndPort(bound.address, bound.port);
+  }
+
+  #assertUnix(): void {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') return;
+    throw new ListenerError(
+      'configuration',
+      `${this.#address} is no unix socket: its peers have no users; it needs TLS`,
+    );
   }
 
   #assertLocal(): void {

@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import type { Stats } from 'node:fs';
 import { chmod, chown, lstat, mkdtemp, rename, rm } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { accountId } from './accounts.ts';
 import { ListenerError } from './listener-error.ts';
 
 export interface UnixAddress {
@@ -20,7 +19,6 @@ export interface UnixAddress {
 /** What the kernel's `sun_path` holds beside its terminating zero byte. */
 const PATH_MAX_BYTES = 107;
 const PROBE_TIMEOUT_MS = 1_000;
-const GROUP_LOOKUP_TIMEOUT_MS = 5_000;
 const KEEP_OWNER = -1;
 
 /**
@@ -38,7 +36,7 @@ export async function listenOnUnixSocket(
   { path, mode, group }: UnixAddress,
 ): Promise<() => Promise<void>> {
   await assertFree(path);
-  const gid = group === undefined ? undefined : await groupId(group);
+  const gid = group === undefined ? undefined : await accountId('group', group);
   const folder = await mkdtemp(join(dirname(path), '.'));
   try {
     const made = join(folder, 's');
@@ -88,21 +86,6 @@ async function isAnswered(path: string): Promise<boolean> {
   } finally {
     probe.destroy();
   }
-}
-
-async function groupId(group: string | number): Promise<number> {
-  if (typeof group === 'number') return group;
-  try {
-    // Asks what /etc/nsswitch.conf says: groups need not be in /etc/group.
-    const { stdout } = await promisify(execFile)('getent', ['group', group], {
-      timeout: GROUP_LOOKUP_TIMEOUT_MS,
-    });
-    const gid = Number(stdout.split(':')[2]);
-    if (Number.isSafeInteger(gid)) return gid;
-  } catch (error) {
-    throw new ListenerError('configuration', `there is no group ${group}`, error);
-  }
-  throw new ListenerError('configuration', `getent gives no number for group ${group}`);
 }
 
 async function remove(path: string, socket: Stats): Promise<void> {

@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { constants, getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { forbidCoreDumps } from '../native/linux-process.ts';
 import { KeyLocations } from '../pkcs11/key-locations.ts';
 import { connectToken, type TokenConnection } from '../pkcs11/token-connection.ts';
 import { StartFailure } from '../service/start-failure.ts';
@@ -168,4 +169,6 @@ function failureMessage(error: unknown): HostMessage {
   return { type: 'defect', stack: error instanceof Error ? String(error.stack) : String(error) };
 }
 
+// A module that crashes takes what it knows with it.
+forbidCoreDumps();
 for (const signal of SIGNALS_OF_THE_FRONT) process.on(signal, () => undefined);

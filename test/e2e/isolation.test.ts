@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectClient, failureOf, type TestClient } from '../support/client.ts';
 import { type Daemon, startDaemon } from '../support/daemon.ts';
-import { mappedFiles, memoryHolds, processTree } from '../support/processes.ts';
+import { mappedFiles, memoryHolds, openFiles, processTree } from '../support/processes.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 import { until } from '../support/wait.ts';
 
@@ -22,7 +22,10 @@ let hosts: readonly number[];
 beforeAll(async () => {
   softHsm = createSoftHsm();
   softHsm.writeKey({ label: 'adopted-key', value: KEY_VALUE });
-  daemon = await startDaemon(softHsm, { config: { log: { level: 'trace' } } });
+  daemon = await startDaemon(softHsm, {
+    config: { log: { level: 'trace' } },
+    launcher: ['prlimit', '--core=unlimited'],
+  });
   client = connectClient(daemon.addresses[0] as string, undefined, DEADLINE_MS);
   // Everything that a host is for, before anybody looks.
   await client.createKey({ key: 'made-key', algorithm: 'HMAC_SHA256' });
@@ -59,6 +62,13 @@ test('the front has not loaded what the hosts have: the PKCS#11 module and its b
   expect(loaded(front)).toEqual([]);
 });
 
+test('the front has neither the module, nor the PIN file, nor what the token keeps open', () => {
+  const opened = openFiles(front).filter((file) => file.startsWith(softHsm.directory));
+
+  expect(opened).toEqual([]);
+  expect(openFiles(front)).not.toContain(realpathSync(softHsm.module));
+});
+
 test("neither the PIN nor a key's value is in the front's memory", () => {
   expect(memoryHolds(front, Buffer.from(softHsm.pinFile))).toBe(true);
   expect(memoryHolds(front, Buffer.from(softHsm.pin))).toBe(false);
@@ -73,6 +83,26 @@ test('the PIN is in no log, and in the arguments and the environment of no proce
 
   expect(told).not.toContain(softHsm.pin);
   for (const text of visible) expect(text).not.toContain(softHsm.pin);
+});
+
+test('no process may leave a core dump, whatever the limit was that the daemon started with', () => {
+  for (const pid of [front, ...hosts]) {
+    const limits = readFileSync(`/proc/${pid}/limits`, 'utf8');
+    expect(limits).toMatch(/^Max core file size +0 +0 +bytes/m);
+    expect(readFileSync(`/proc/${pid}/coredump_filter`, 'utf8')).toBe('00000000\n');
+  }
+});
+
+test('a host that crashes leaves no core file', async () => {
+  const [host = 0] = hosts;
+  const folder = readlinkSync(`/proc/${host}/cwd`);
+  const cores = () => readdirSync(folder).filter((file) => /^core(\.|$)/.test(file));
+  const before = cores();
+
+  process.kill(host, 'SIGABRT');
+  await until(() => !processTree(front).includes(host), DEADLINE_MS);
+
+  expect(cores()).toEqual(before);
 });
 
 /** That of each thread: field 19 of proc(5)'s /proc/PID/task/TID/stat. */

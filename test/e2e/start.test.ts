@@ -48,7 +48,7 @@ describe('the command line', () => {
     const { exit, stdout, stderr } = await runSigild(['--help']);
 
     expect({ exit, stderr }).toEqual({ exit: 0, stderr: '' });
-    expect(stdout).toMatch(/^Usage: sigild --config FILE \[--check-config\]$/m);
+    expect(stdout).toMatch(/^Usage: sigild --config FILE \[--check-config \| --allow-root\]$/m);
     const codes = [...stdout.matchAll(/^ {2}(\d+) /gm)].map(([, code]) => Number(code));
     expect(codes).toEqual(Object.values(EXIT_CODES));
   });
@@ -85,6 +85,18 @@ describe('the command line', () => {
     expect(exit).toBe(78);
     expect(stderr).toContain(variable);
   });
+});
+
+test('root is refused, and told what to do', async ({ annotate }) => {
+  const softHsm = newSoftHsm();
+  const config = write(softHsm, 'config.yaml', JSON.stringify(baseConfig(softHsm)));
+  // Who is not root becomes it in a user namespace, where there may be any.
+  if (process.getuid?.() !== 0) return void annotate('nothing tried: this is not root');
+
+  const { exit, stdout, stderr } = await runSigild(['--config', config]);
+
+  expect({ exit, stdout }).toEqual({ exit: 78, stdout: '' });
+  expect(stderr).toContain('--allow-root');
 });
 
 describe('--check-config', () => {

@@ -8,7 +8,7 @@ const ROOT = join(import.meta.dirname, '../..');
 /** What a checkout holds, and what has been built in it. */
 const PARTS = [
   ...['package.json', 'package-lock.json', '.npmrc', 'tsconfig.json', 'vitest.config.ts'],
-  ...['buf.yaml', 'proto', 'src', 'test', 'scripts', 'systemd', 'README.md', 'dist'],
+  ...['buf.yaml', 'native', 'proto', 'src', 'test', 'scripts', 'systemd', 'README.md', 'dist'],
 ];
 
 /** What tools keep for themselves in node_modules; the rest with a dot says what is installed. */

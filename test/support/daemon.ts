@@ -23,6 +23,8 @@ export interface DaemonOptions {
   readonly environment?: NodeJS.ProcessEnv;
   /** A program and its arguments that run the daemon in their own process's place. */
   readonly launcher?: readonly [program: string, ...args: string[]];
+  /** Another main.js than that of the build. */
+  readonly program?: string;
 }
 
 /** The built daemon, as a process of its own. */
@@ -144,13 +146,14 @@ type StartingDaemon = Daemon & { onServing(told: (addresses: string[]) => void):
 /** Starts a daemon and does not wait for it. */
 export function spawnDaemon(
   softHsm: TestToken,
-  { config, environment, launcher }: DaemonOptions = {},
+  { config, environment, launcher, program: main = PROGRAM }: DaemonOptions = {},
 ): StartingDaemon {
   const folder = mkdtempSync(join(tmpdir(), 'sigild-daemon-'));
   const file = join(folder, 'config.yaml');
   // JSON is YAML.
   writeFileSync(file, JSON.stringify({ ...baseConfig(softHsm), ...config }, undefined, 2));
-  const command = [process.execPath, PROGRAM, '--config', file] as const;
+  // Whoever runs the tests may be root, whom the daemon else refuses.
+  const command = [process.execPath, main, '--allow-root', '--config', file] as const;
   const [program, ...args] = launcher ? ([...launcher, ...command] as const) : command;
   const child = spawn(program, args, {
     env: { ...softHsm.environment, ...environment },

@@ -28,6 +28,7 @@ function linesOf({ file, grant }: { readonly file?: number; readonly grant?: num
       clients: () => [
         {
           name: 'shop',
+          limits: {},
           grants: [
             { keys: ['*'], operations: ['getKey'] },
             ...(grant === undefined
