@@ -1,0 +1,11 @@
+import { createHash } from 'node:crypto';
+
+/**
+ * The hash of a line, which the line after carries as its `prev`.
+ *
+ * @param line without its LF
+ * @returns lower-case hexadecimal
+ */
+export function hashOf(line: string | Uint8Array): string {
+  return createHash('sha256').update(line).digest('hex');
+}
