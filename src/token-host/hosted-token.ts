@@ -19,6 +19,7 @@ import type {
 import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
+import { HostedAudit } from './hosted-audit.ts';
 import { HostedKeys } from './hosted-keys.ts';
 import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
@@ -51,6 +52,7 @@ export class HostedToken implements Token {
   readonly #keys: HostedKeys;
   readonly #lister = new KeyLister((request, signal) => this.#listPiece(request, signal));
   readonly #streams: HostedStreams;
+  readonly audit: HostedAudit;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -82,13 +84,12 @@ export class HostedToken implements Token {
       callTimeoutMs: options.callTimeoutMs,
       scanLimitMs: this.#scanLimitMs(),
     });
-    const uses = {
-      dispatcher: this.#dispatcher,
-      fingerprints: new FingerprintRegister(),
-      callTimeoutMs: options.callTimeoutMs,
-    };
+    const { callTimeoutMs } = options;
+    const fingerprints = new FingerprintRegister();
+    const uses = { dispatcher: this.#dispatcher, fingerprints, callTimeoutMs };
     this.#keys = new HostedKeys({ ...uses, scanLimitMs: this.#scanLimitMs() });
     this.#streams = new HostedStreams(uses);
+    this.audit = new HostedAudit(this.#dispatcher, this.#writer, this.#scanLimitMs());
   }
 
   /**
