@@ -2,8 +2,10 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from './config/config.ts';
 import { hostEnvironment, passedSockets } from './config/environment.ts';
 import { bindableListeners } from './config/passed-listeners.ts';
+import { openAudit } from './daemon-audit.ts';
 import { namePattern } from './domain/name-pattern.ts';
 import { logTransition } from './host-log.ts';
+import { refreshRegularly } from './key-refresh.ts';
 import type { Log } from './lifecycle/log.ts';
 import { orderlyStop } from './lifecycle/shutdown.ts';
 import { Health } from './rpc/health.ts';
@@ -18,7 +20,7 @@ import { KeyImport } from './service/key-import.ts';
 import { KeyLifecycle } from './service/key-lifecycle.ts';
 import { KeyService } from './service/key-service.ts';
 import { KeySettingsService } from './service/key-settings.ts';
-import { LeftoverRecords } from './service/leftover-records.ts';
+import type { AuditLog } from './service/ports.ts';
 import { PublicKeyService } from './service/public-key-service.ts';
 import { SigningService } from './service/signing-service.ts';
 import type { StartFailure } from './service/start-failure.ts';
@@ -42,6 +44,9 @@ const LOGOUT_LIMIT_MS = 2_000;
 /** For a destruction that has begun; what is not done by then the next start does. */
 const DESTRUCTION_LIMIT_MS = 2_000;
 
+/** For the last lines, their seal and its record on the token. */
+const AUDIT_LIMIT_MS = 12_000;
+
 /** How long a step of the stop may overrun its own limit before the next one starts. */
 const GRACE_MS = 1_000;
 
@@ -62,14 +67,11 @@ export async function startDaemon(
 ): Promise<Daemon> {
   // Before anything is started that would have to be stopped again.
   const listeners = bindableListeners(config.listeners, passedSockets());
+  const audit = await openAudit(config.audit, log);
   const token = await startToken(config, log, onGiveUp, signal);
-  const { server, monitor, catalog, rotation, schedule } = buildServer(config, log, token);
-  const leftovers = new LeftoverRecords({
-    ...{ catalog, token },
-    onRemoved: (key, records) =>
-      log.info({ key, records }, 'records that a crash has left were removed'),
-  });
-  const refreshing = refreshRegularly(catalog, leftovers, config.keys.refreshIntervalMs, log);
+  const { server, monitor, catalog, rotation, schedule } = buildServer(config, log, token, audit);
+  const { refreshIntervalMs: intervalMs } = config.keys;
+  const refreshing = refreshRegularly({ catalog, token, audit, intervalMs, log });
   const stop = orderlyStop(
     [
       { name: 'rotation', limitMs: GRACE_MS, run: () => rotation.stop() },
@@ -80,6 +82,7 @@ export async function startDaemon(
         limitMs: config.shutdown.drainTimeoutMs + GRACE_MS,
         run: () => server.drain(config.shutdown.drainTimeoutMs),
       },
+      { name: 'audit', limitMs: AUDIT_LIMIT_MS, run: () => audit?.stop() },
       {
         name: 'token',
         limitMs: LOGOUT_LIMIT_MS + GRACE_MS,
@@ -92,6 +95,7 @@ export async function startDaemon(
     (step, error) => log.warn({ err: error, step }, 'a step of the stop failed'),
   );
   try {
+    await audit?.start(token.audit);
     await monitor.start();
     const addresses: string[] = [];
     for (const listener of listeners) addresses.push(await server.listen(listener));
@@ -133,7 +137,12 @@ interface Built {
   readonly schedule: DestructionSchedule;
 }
 
-function buildServer(config: Config, log: Log, token: HostedToken): Built {
+function buildServer(
+  config: Config,
+  log: Log,
+  token: HostedToken,
+  audit: AuditLog | undefined,
+): Built {
   const { limits } = config;
   const health = new Health();
   const catalog = new KeyCatalog({
@@ -160,6 +169,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     enabledAlgorithms: new Set(config.algorithms),
     minRotationPeriodMs: config.keys.minRotationPeriodMs,
     turns: new Turns(),
+    audit,
   };
   const destruction = new KeyDestruction({
     ...shared,
@@ -187,6 +197,7 @@ function buildServer(config: Config, log: Log, token: HostedToken): Built {
     health,
     limits,
     defaultDeadlineMs: limits.defaultDeadlineMs,
+    audit,
     observer: {
       onRequest: log.isLevelEnabled('debug') ? (record) => log.debug(record, 'request') : undefined,
       onDefect: (error, request) => log.error({ err: error, ...request }, 'a defect'),
@@ -227,22 +238,4 @@ function accessPolicy({ clients }: Config): AccessPolicy {
       ]),
     ),
   );
-}
-
-/** Bounds how long a change that another program makes on the token stays unseen. */
-function refreshRegularly(
-  catalog: KeyCatalog,
-  leftovers: LeftoverRecords,
-  intervalMs: number,
-  log: Log,
-): NodeJS.Timeout {
-  const refresh = () =>
-    catalog
-      .refresh()
-      .then(() => leftovers.look())
-      .catch((error: unknown) => {
-        log.debug({ err: error }, 'the keys on the token could not be listed');
-      });
-  void refresh();
-  return setInterval(refresh, intervalMs);
 }

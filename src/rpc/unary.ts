@@ -1,5 +1,7 @@
 import type { handleUnaryCall, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import type { RequestContext } from '../service/caller.ts';
+import { type AuditedRequest, traceOf } from './audited-messages.ts';
+import type { RpcMethod } from './audited-method.ts';
 import { CallLifetime } from './call-lifetime.ts';
 import { callerOf, perform, type RpcEnvironment } from './request.ts';
 import { toStatus } from './status.ts';
@@ -16,7 +18,7 @@ export type UnaryHandler<Request, Response> = (
  * exactly once whatever the handler does.
  */
 export function unary<Request, Response>(
-  method: string,
+  method: RpcMethod,
   environment: RpcEnvironment,
   handle: UnaryHandler<Request, Response>,
 ): handleUnaryCall<Request, Response> {
@@ -32,6 +34,7 @@ export function unary<Request, Response>(
       caller,
       lifetime.signal,
       (context) => handle(call.request, context),
+      () => ({ request: call.request as AuditedRequest, trace: traceOf(call.metadata) }),
     );
     lifetime.end();
     if (failure) respond(toStatus(failure));
