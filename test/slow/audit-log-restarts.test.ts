@@ -69,7 +69,7 @@ describe('the chain', () => {
     }
     await daemon.stop();
 
-    const files = [...(await rotatedFiles(fixture.file)), file];
+    const files = [...(await rotatedFiles(fixture.file)), fixture.file];
     const lines = auditLines(...files);
     const first = lines[0]?.seq ?? 0;
     expect(files).toHaveLength(3);
