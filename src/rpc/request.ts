@@ -73,20 +73,22 @@ export async function perform<Response>(
 ): Promise<Outcome<Response>> {
   const startedAtMs = performance.now();
   const requestNumber = nextRequestNumber++;
-  const id = () => requestId(requestNumber);
   const audit = log && new RequestAudit(log, method, caller, messages);
   let outcome: Outcome<Response>;
   try {
-    const audited = audit ? audit.begun(id(), work) : work;
+    const audited = audit ? audit.begun(requestId(requestNumber), work) : work;
     const response = await admitted(admission, caller, signal, audited);
     outcome = { response, failure: undefined };
   } catch (error) {
     const failure = asSigildError(error, method, requestNumber, observer);
     outcome = { response: undefined, failure };
   }
-  if (audit) outcome = await audit.ended(id(), outcome, performance.now() - startedAtMs);
+  if (audit) {
+    const takenMs = performance.now() - startedAtMs;
+    outcome = await audit.ended(requestId(requestNumber), outcome, takenMs);
+  }
   observer.onRequest?.({
-    requestId: id(),
+    requestId: requestId(requestNumber),
     method,
     client: caller?.client,
     peer: caller?.peer,
