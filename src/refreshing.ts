@@ -1,11 +1,13 @@
 import type { Log } from './lifecycle/log.ts';
 import type { KeyCatalog } from './service/key-catalog.ts';
 import { LeftoverRecords } from './service/leftover-records.ts';
-import type { HostedToken } from './token-host/hosted-token.ts';
+import { changeOwn } from './service/own-change.ts';
+import type { AuditLog, Token } from './service/ports.ts';
 
 export interface RefreshingOptions {
   readonly catalog: KeyCatalog;
-  readonly token: HostedToken;
+  readonly token: Pick<Token, 'removeRecords'>;
+  readonly audit: AuditLog | undefined;
   readonly intervalMs: number;
   readonly log: Log;
 }
@@ -18,11 +20,18 @@ export interface RefreshingOptions {
 export function refreshRegularly({
   catalog,
   token,
+  audit,
   intervalMs,
   log,
 }: RefreshingOptions): () => void {
   const leftovers = new LeftoverRecords({
-    ...{ catalog, token },
+    catalog,
+    token: {
+      removeRecords: (key, stamps, signal) =>
+        changeOwn(audit, { operation: 'RemoveRecords', key }, () =>
+          token.removeRecords(key, stamps, signal),
+        ),
+    },
     onRemoved: (key, records) =>
       log.info({ key, records }, 'records that a crash has left were removed'),
   });

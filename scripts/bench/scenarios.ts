@@ -1,3 +1,4 @@
+import { audit } from './audit.ts';
 import { footprint } from './footprint.ts';
 import { keys } from './keys.ts';
 import { latency } from './latency.ts';
@@ -11,6 +12,7 @@ import { unary } from './unary.ts';
 export const SCENARIOS: readonly Scenario[] = [
   unary,
   pipeline,
+  audit,
   latency,
   slowToken,
   keys,

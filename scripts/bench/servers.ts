@@ -30,6 +30,8 @@ export interface SigildOptions {
   };
   /** What stands under `limits`. */
   readonly limits?: { readonly defaultDeadlineMs?: number };
+  /** What stands under `audit`; none is kept when absent. */
+  readonly audit?: { readonly file: string };
   /** What is added to its environment. */
   readonly environment?: NodeJS.ProcessEnv;
 }
@@ -79,13 +81,14 @@ export async function whenComplete(
 export async function startBuiltDaemon(
   softHsm: SoftHsm,
   resources: Resources,
-  { token, limits = {}, environment = {} }: SigildOptions = {},
+  { token, limits = {}, audit, environment = {} }: SigildOptions = {},
 ): Promise<Daemon> {
   const { module, label, pinFile } = softHsm;
   const daemon = await startDaemon(softHsm, {
     config: {
       token: { module, label, pinFile, hosts: HOSTS, ...token },
       limits,
+      ...(audit && { audit }),
       health: {},
       log: { level: 'info' },
     },

@@ -21,11 +21,11 @@ die() {
 }
 
 require_node() {
-  command -v node >/dev/null || die 'Node.js 20.11 or later is needed, see https://nodejs.org'
+  command -v node >/dev/null || die 'Node.js 20.12 or later is needed, see https://nodejs.org'
   node -e '
     const [major, minor] = process.versions.node.split(".").map(Number);
-    process.exit(major > 20 || (major === 20 && minor >= 11) ? 0 : 1);
-  ' || die "Node.js 20.11 or later is needed, and $(command -v node) is $(node --version)" \
+    process.exit(major > 20 || (major === 20 && minor >= 12) ? 0 : 1);
+  ' || die "Node.js 20.12 or later is needed, and $(command -v node) is $(node --version)" \
     '(Debian 12 packages 18); see https://nodejs.org'
   command -v npm >/dev/null || die 'npm is needed; it comes with Node.js from https://nodejs.org'
 }

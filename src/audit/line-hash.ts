@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, hash } from 'node:crypto';
 
 /**
  * The hash of a line, which the line after carries as its `prev`.
@@ -7,7 +7,7 @@ import { createHash, type Hash } from 'node:crypto';
  * @returns lower-case hexadecimal
  */
 export function hashOf(line: string | Uint8Array): string {
-  return createHash('sha256').update(line).digest('hex');
+  return hash('sha256', line, 'hex');
 }
 
 /**

@@ -16,6 +16,8 @@ export interface Config {
   readonly listeners: readonly ListenerConfig[];
   /** At least one; names are unique, and every client that a listener names is here. */
   readonly clients: readonly ClientConfig[];
+  /** Undefined: none is kept. */
+  readonly audit?: AuditConfig | undefined;
   readonly keys: {
     /** How old what a host knows of a key may become, in milliseconds. */
     readonly refreshIntervalMs: number;
@@ -70,6 +72,20 @@ export interface TokenConfig {
   readonly callTimeoutMs: number;
   readonly warmKeys: WarmMode;
   readonly adopt: readonly AdoptRule[];
+}
+
+export interface AuditConfig {
+  /** Absolute path. */
+  readonly file: string;
+  readonly fsync: 'always' | 'interval';
+  readonly fsyncIntervalMs: number;
+  readonly sealIntervalMs: number;
+  readonly maxFileBytes: number;
+  /** Files that were put aside and stay; undefined: all. */
+  readonly maxFiles?: number | undefined;
+  /** Whether keys may be used while the log cannot be written. */
+  readonly signing: 'required' | 'besteffort';
+  readonly dataDigest: boolean;
 }
 
 export interface ListenerConfig {

@@ -2,6 +2,7 @@ import { ALGORITHM_NAMES, type Algorithm } from '../domain/algorithm.ts';
 import { MAX_DESTROY_DELAY_MS } from '../domain/destroy-delay.ts';
 import { MAX_ROTATION_PERIOD_MS } from '../domain/rotation.ts';
 import { OPERATIONS } from '../service/access-policy.ts';
+import { auditSchema } from './audit-schema.ts';
 import { type Config, LOG_LEVELS } from './config.ts';
 import {
   algorithm,
@@ -86,6 +87,7 @@ export function documentSchema(credentialsDirectory: string | undefined) {
     algorithms: list(algorithm, 'algorithm').default(DEFAULT_ALGORITHMS),
     listeners: list(listenerSchema, 'listener'),
     clients: list(client, 'client'),
+    audit: auditSchema,
     ...settings,
   })
     .superRefine((document, context) => {

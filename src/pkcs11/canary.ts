@@ -1,12 +1,9 @@
-import { randomBytes } from 'node:crypto';
-import pkcs11js from 'pkcs11js';
-import { encodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
-import { findObjects, type Handle, nativeTemplate } from './attributes.ts';
-import { brokenResult, ck } from './ck-rv.ts';
-import { macKeyTemplate } from './key-template.ts';
+import type { Handle } from './attributes.ts';
+import { brokenResult } from './ck-rv.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { MECHANISMS } from './mechanisms.ts';
+import { findReserved, generateReserved } from './reserved-key.ts';
 import type { Session } from './session.ts';
 
 /** Not a key name, so that no client can use it. */
@@ -52,41 +49,13 @@ export class Canary {
 
   /** Generates the canary key. @throws {CryptokiError} */
   static generate(session: Session): void {
-    const tag = randomBytes(TAG_BYTES);
-    const id = Buffer.from(encodeVersionId({ createTimeMs: Date.now(), version: 1, tag }));
-    const template = macKeyTemplate({ label: CANARY_LABEL, id, algorithm: CANARY_ALGORITHM });
-    // It signs one fixed text only; tokens without CKA_ALLOWED_MECHANISMS have canaries too.
-    template.delete(pkcs11js.CKA_ALLOWED_MECHANISMS);
-    ck('C_GenerateKey', () =>
-      session.lib.C_GenerateKey(
-        session.handle,
-        { mechanism: pkcs11js.CKM_GENERIC_SECRET_KEY_GEN },
-        nativeTemplate(template),
-      ),
-    );
+    generateReserved(session, CANARY_LABEL, CANARY_ALGORITHM);
   }
 }
 
 /** Where several daemons made one each at the same time, all use the one with the lowest id. */
 function findCanary(session: Session): Handle | undefined {
-  const handles = findObjects(
-    session,
-    new Map<number, number | boolean | string>([
-      [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
-      [pkcs11js.CKA_TOKEN, true],
-      [pkcs11js.CKA_LABEL, CANARY_LABEL],
-    ]),
-  );
-  if (handles.length < 2) return handles[0];
-  const ids = handles.map((handle) => ({ handle, id: idOf(session, handle) }));
-  return ids.sort((a, b) => a.id.compare(b.id))[0]?.handle;
-}
-
-function idOf({ lib, handle }: Session, object: Handle): Buffer {
-  const [id] = ck('C_GetAttributeValue', () =>
-    lib.C_GetAttributeValue(handle, object, [{ type: pkcs11js.CKA_ID }]),
-  );
-  return Buffer.isBuffer(id?.value) ? id.value : Buffer.alloc(0);
+  return findReserved(session, CANARY_LABEL)[0]?.handle;
 }
 
 function canaryKey(handle: Handle): MacKey {

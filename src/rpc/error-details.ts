@@ -22,6 +22,7 @@ export interface ErrorDetails {
  * always hears when.
  */
 const RETRY_AFTER_MS: Partial<Record<ErrorReason, number>> = {
+  AUDIT_UNAVAILABLE: 1_000,
   CLIENT_SATURATED: 100,
   POOL_SATURATED: 100,
   SHUTTING_DOWN: 1_000,

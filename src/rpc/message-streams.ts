@@ -8,6 +8,8 @@ import {
 import { SigildError } from '../domain/errors.ts';
 import type { RequestContext } from '../service/caller.ts';
 import { untilAborted } from '../service/deadline.ts';
+import { type AuditedRequest, traceOf } from './audited-messages.ts';
+import type { RpcMethod } from './audited-method.ts';
 import { goneOrLate } from './call-lifetime.ts';
 import { CancellationSource } from './cancellation-source.ts';
 import { callerOf, perform, type RpcEnvironment } from './request.ts';
@@ -50,7 +52,7 @@ export class MessageStreams {
 
   /** Makes a handler for gRPC of one that only decodes, calls and encodes. */
   handler<Request extends Message, Response>(
-    method: string,
+    method: RpcMethod,
     handle: MessageStreamHandler<Request, Response>,
   ): handleClientStreamingCall<Request, Response> {
     return (call, respond) => {
@@ -70,12 +72,12 @@ export class MessageStreams {
   }
 
   async #serve<Request extends Message, Response>(
-    method: string,
+    method: RpcMethod,
     handle: MessageStreamHandler<Request, Response>,
     call: ServerReadableStream<Request, Response>,
     respond: sendUnaryData<Response>,
   ): Promise<void> {
-    const { admission, connections, observer } = this.#environment;
+    const { admission, connections, observer, audit } = this.#environment;
     const { signingStreamLimitMs } = this.#limits;
     const caller = callerOf(call, connections);
     const source = new CancellationSource(caller?.client);
@@ -91,12 +93,21 @@ export class MessageStreams {
       enter: (client: string) => admission.enterSigningStream(client),
       leave: (client: string) => admission.leaveSigningStream(client),
     };
+    let header: AuditedRequest | undefined;
+    const noting = (messages: AsyncIterator<Request>): AsyncIterator<Request> => ({
+      next: async () => {
+        const next = await messages.next();
+        header ??= headerOf(next.value);
+        return next;
+      },
+    });
     const { response, failure } = await perform(
-      { admission: gate, observer },
+      { admission: gate, observer, audit },
       method,
       caller,
       source,
-      (context) => handle(this.#messagesOf(call, source), context),
+      (context) => handle(noting(this.#messagesOf(call, source)), context),
+      () => ({ request: header, trace: traceOf(call.metadata) }),
     );
     clearTimeout(limit);
     this.#open.delete(source);
@@ -148,6 +159,11 @@ async function assertWhole(
   call.sendMetadata(new Metadata());
   await nextTurn();
   source.throwIfAborted();
+}
+
+/** Of the message of a stream that has one. */
+function headerOf(message: { readonly header?: AuditedRequest | undefined } | undefined) {
+  return message?.header;
 }
 
 /** Lets go of what the client sends after its answer, some of which has been read already. */

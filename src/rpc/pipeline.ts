@@ -4,6 +4,7 @@ import type { PipelineRequest__Output } from '../generated/sigild/v1/PipelineReq
 import type { PipelineResponse } from '../generated/sigild/v1/PipelineResponse.ts';
 import type { RequestContext } from '../service/caller.ts';
 import type { SigningService } from '../service/signing-service.ts';
+import { traceOf } from './audited-messages.ts';
 import { goneOrLate } from './call-lifetime.ts';
 import { CancellationSource } from './cancellation-source.ts';
 import type { Caller } from './connections.ts';
@@ -60,7 +61,10 @@ export class Pipelines {
   async #refuse(call: PipelineCall, caller: Caller | undefined, reason: unknown): Promise<void> {
     const { signal } = new AbortController();
     const work = () => Promise.reject(reason);
-    const { failure } = await perform(this.#environment, 'Pipeline', caller, signal, work);
+    const messages = () => ({ request: undefined, trace: traceOf(call.metadata) });
+    const { failure } = await perform(
+      ...([this.#environment, 'Pipeline', caller, signal, work, messages] as const),
+    );
     if (failure) call.emit('error', toStatus(failure));
   }
 }
@@ -128,6 +132,7 @@ class PipelineStream {
       this.#caller,
       caller,
       (context) => this.#answer(frame, context),
+      () => ({ request: frame.sign ?? frame.verify, trace: traceOf(this.#call.metadata) }),
       costOfFrame(frame),
     );
     clearTimeout(limit);

@@ -2,7 +2,11 @@ import { randomBytes } from 'node:crypto';
 import type { Cancellation } from '../domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
 import type { RequestContext } from '../service/caller.ts';
+import type { AuditLog } from '../service/ports.ts';
 import type { Admission } from './admission.ts';
+import type { AuditedMessages } from './audited-messages.ts';
+import type { RpcMethod } from './audited-method.ts';
+import { RequestAudit } from './audited-request.ts';
 import type { Caller, Connections } from './connections.ts';
 import { type Cost, ONE_CALL } from './rate-limits.ts';
 
@@ -41,11 +45,14 @@ export interface RpcEnvironment {
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
   readonly observer: RequestObserver;
+  /** Undefined: none is kept. */
+  readonly audit?: AuditLog | undefined;
 }
 
 /** What working on a request takes. */
 interface PerformEnvironment {
   readonly admission: Pick<Admission, 'enter' | 'leave'>;
+  readonly audit?: AuditLog | undefined;
   readonly observer: RequestObserver;
 }
 
@@ -57,28 +64,36 @@ export type Outcome<Response> =
   | { readonly response: undefined; readonly failure: SigildError };
 
 /**
- * Works on one request: limits the requests in flight and their rates, tells defects from errors, and tells the
- * observer. Never rejects.
+ * Works on one request: limits the requests in flight and their rates, tells defects from errors, and
+ * tells the audit log and the observer. Never rejects.
  *
  * @param caller undefined when the connection has closed: its request costs no work
+ * @param messages for the audit log, asked when they have been read
  */
 export async function perform<Response>(
-  { admission, observer }: PerformEnvironment,
-  method: string,
+  { admission, observer, audit: log }: PerformEnvironment,
+  method: RpcMethod,
   caller: Caller | undefined,
   signal: Cancellation,
   work: Work<Response>,
+  messages: () => AuditedMessages,
   cost: Cost = ONE_CALL,
 ): Promise<Outcome<Response>> {
   const startedAtMs = performance.now();
   const requestNumber = nextRequestNumber++;
+  const audit = log && new RequestAudit(log, method, caller, messages);
   let outcome: Outcome<Response>;
   try {
-    const response = await admitted(admission, caller, signal, work, cost);
+    const audited = audit ? audit.begun(requestId(requestNumber), work) : work;
+    const response = await admitted(admission, caller, signal, audited, cost);
     outcome = { response, failure: undefined };
   } catch (error) {
     const failure = asSigildError(error, method, requestNumber, observer);
     outcome = { response: undefined, failure };
+  }
+  if (audit) {
+    const takenMs = performance.now() - startedAtMs;
+    outcome = await audit.ended(requestId(requestNumber), outcome, takenMs);
   }
   observer.onRequest?.({
     requestId: requestId(requestNumber),

@@ -3,6 +3,7 @@ import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promi
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ChangingServices, DryRuns } from '../service/dry-runs.ts';
 import type { KeyImport } from '../service/key-import.ts';
+import type { AuditLog } from '../service/ports.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import type { StreamService } from '../service/stream-service.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
@@ -51,6 +52,8 @@ export interface RpcServerOptions extends Omit<ChangingServices, 'keys' | 'impor
   /** The time for a request whose client sets no deadline. */
   readonly defaultDeadlineMs: number;
   readonly observer: RequestObserver;
+  /** Undefined: none is kept. */
+  readonly audit?: AuditLog | undefined;
   /** Told of connections that were turned away, of each listener's at most one in ten seconds. */
   readonly onRefusal: (refusal: ReportedRefusal) => void;
 }
@@ -109,13 +112,14 @@ const ARRIVAL_MS = 100;
 const FAREWELL_MS = 200;
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
-  const { health, limits, observer, defaultDeadlineMs } = options;
+  const { health, limits, observer, defaultDeadlineMs, audit } = options;
   const connections = new Connections();
   const environment = {
     connections,
     admission: admissionOf(options),
     defaultDeadlineMs,
     observer,
+    audit,
   };
   const server = new Server({
     'grpc.enable_channelz': 0,

@@ -1,5 +1,7 @@
 import type { handleUnaryCall, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import type { RequestContext } from '../service/caller.ts';
+import { type AuditedRequest, traceOf } from './audited-messages.ts';
+import type { RpcMethod } from './audited-method.ts';
 import { CallLifetime } from './call-lifetime.ts';
 import { type Cost, ONE_CALL } from './rate-limits.ts';
 import { callerOf, perform, type RpcEnvironment } from './request.ts';
@@ -17,7 +19,7 @@ export type UnaryHandler<Request, Response> = (
  * exactly once whatever the handler does.
  */
 export function unary<Request, Response>(
-  method: string,
+  method: RpcMethod,
   environment: RpcEnvironment,
   handle: UnaryHandler<Request, Response>,
 ): handleUnaryCall<Request, Response> {
@@ -26,7 +28,7 @@ export function unary<Request, Response>(
 
 /** As {@link unary}, for requests that ask for more than others. */
 export function meteredUnary<Request, Response>(
-  method: string,
+  method: RpcMethod,
   environment: RpcEnvironment,
   costOf: (request: NoInfer<Request>) => Cost,
   handle: UnaryHandler<Request, Response>,
@@ -43,6 +45,7 @@ export function meteredUnary<Request, Response>(
       caller,
       lifetime.signal,
       (context) => handle(call.request, context),
+      () => ({ request: call.request as AuditedRequest, trace: traceOf(call.metadata) }),
       costOf(call.request),
     );
     lifetime.end();

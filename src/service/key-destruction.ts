@@ -7,7 +7,8 @@ import { destroying, restoring, scheduling } from './destruction-record.ts';
 import { assertDestroyable, assertScheduled } from './destruction-rules.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { Token } from './ports.ts';
+import { changeOwn } from './own-change.ts';
+import type { AuditLog, Token } from './ports.ts';
 import type { RecordChange } from './token-values.ts';
 import type { Turns } from './turns.ts';
 
@@ -17,6 +18,8 @@ export interface KeyDestructionOptions extends DestroyDelays {
   readonly policy: AccessPolicy;
   /** Shared with all else that changes keys. */
   readonly turns: Turns;
+  /** Told of what the daemon does by itself; undefined: none is kept. */
+  readonly audit?: AuditLog | undefined;
   /** Told of each version that this daemon has destroyed. */
   readonly onDestroyed: (version: KeyVersion) => void;
   readonly now?: () => number;
@@ -101,8 +104,8 @@ export class KeyDestruction {
   /**
    * Destroys what is due of a key, and does what a daemon has left undone that ended in between.
    *
-   * @throws {SigildError} as {@link Token.changeRecord}, {@link Token.setVersionState} and
-   *   {@link Token.destroyVersion}
+   * @throws {SigildError} AUDIT_UNAVAILABLE, and as {@link Token.changeRecord},
+   *   {@link Token.setVersionState} and {@link Token.destroyVersion}
    */
   async finish(name: string): Promise<void> {
     await this.#inTurn(NO_CLIENT, name, async (begun) => {
@@ -112,10 +115,17 @@ export class KeyDestruction {
   }
 
   async #finishVersion(context: RequestContext, version: KeyVersion): Promise<void> {
-    if (this.#isDue(version)) await this.#destroy(context, version);
-    else if (!version.isUnfinished) return;
-    else if (version.state === 'DESTROYED') await this.#destroyObject(context, version);
-    else await this.#takeUsage(context, version);
+    const isDue = this.#isDue(version);
+    if (!isDue && !version.isUnfinished) return;
+    const isDestruction = isDue || version.state === 'DESTROYED';
+    const operation = isDestruction ? 'DestroyVersion' : 'ScheduleDestroy';
+    const change = { operation, key: version.key, version: version.version };
+    await changeOwn(this.#options.audit, change, () => {
+      if (isDue) return this.#destroy(context, version);
+      return isDestruction
+        ? this.#destroyObject(context, version)
+        : this.#takeUsage(context, version);
+    });
   }
 
   async #schedule(

@@ -19,7 +19,8 @@ import type { RequestContext } from './caller.ts';
 import { automaticTag, dueStep } from './due-rotation.ts';
 import { changeInTurn } from './in-turn.ts';
 import type { KeyCatalog } from './key-catalog.ts';
-import type { Token } from './ports.ts';
+import { changeOwn } from './own-change.ts';
+import type { AuditLog, Token } from './ports.ts';
 import { hasTag, requestTag } from './request-tag.ts';
 import type { NewKey } from './token-values.ts';
 import type { Turns } from './turns.ts';
@@ -31,6 +32,8 @@ export interface KeyLifecycleOptions {
   readonly enabledAlgorithms: ReadonlySet<Algorithm>;
   /** Shared with all else that changes keys. */
   readonly turns: Turns;
+  /** Told of what the daemon rotates by itself; undefined: none is kept. */
+  readonly audit?: AuditLog | undefined;
   readonly now?: () => number;
 }
 
@@ -72,6 +75,7 @@ export class KeyLifecycle {
   readonly #policy: AccessPolicy;
   readonly #enabledAlgorithms: ReadonlySet<Algorithm>;
   readonly #turns: Turns;
+  readonly #audit: AuditLog | undefined;
   readonly #now: () => number;
   readonly #generation: VersionSource = {
     scope: 'rotate',
@@ -84,6 +88,7 @@ export class KeyLifecycle {
     this.#policy = options.policy;
     this.#enabledAlgorithms = options.enabledAlgorithms;
     this.#turns = options.turns;
+    this.#audit = options.audit;
     this.#now = options.now ?? Date.now;
   }
 
@@ -129,7 +134,8 @@ export class KeyLifecycle {
    * this kind that another daemon has begun, as the token shows it now.
    *
    * @returns undefined when there was nothing to do
-   * @throws {SigildError} KEY_STATE_FORBIDS when no version is ACTIVE, and as {@link rotateKey}
+   * @throws {SigildError} KEY_STATE_FORBIDS when no version is ACTIVE, AUDIT_UNAVAILABLE, and as
+   *   {@link rotateKey}
    */
   async rotateWhenDue(name: string): Promise<Key | undefined> {
     return changeInTurn(this.#turns, ITSELF, name, async (begun) => {
@@ -139,9 +145,11 @@ export class KeyLifecycle {
       assertUnambiguous(before);
       assertMayRotateItself(before);
       const tag = automaticTag(name, newestOf(before).version + 1);
-      const key =
-        step === 'rotate' ? await this.#make(begun, before, tag, this.#generation) : before;
-      return this.#replaceOlder(begun, key);
+      return changeOwn(this.#audit, { operation: 'RotateKey', key: name }, async () => {
+        const key =
+          step === 'rotate' ? await this.#make(begun, before, tag, this.#generation) : before;
+        return this.#replaceOlder(begun, key);
+      });
     });
   }
 

@@ -1,4 +1,6 @@
 import type { Algorithm } from '../domain/algorithm.ts';
+import type { AuditEffect, AuditedEnd, AuditedOperation } from '../domain/audit-event.ts';
+import type { AuditHead } from '../domain/audit-seal.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { Key, KeyVersion, VersionRef } from '../domain/key.ts';
 import type { ImportKey } from '../domain/key-import.ts';
@@ -214,4 +216,39 @@ export interface Token {
 
   /** Makes a real MAC with the canary key; rejects when the token cannot. */
   probe(signal: Cancellation): Promise<void>;
+}
+
+/** Where every operation is written down before it is answered. */
+export interface AuditLog {
+  /** @throws {SigildError} AUDIT_UNAVAILABLE when the log cannot be written and has to be */
+  admit(effect: AuditEffect): void;
+
+  /**
+   * Writes what is about to be changed.
+   *
+   * @throws {SigildError} AUDIT_UNAVAILABLE: then it must not be begun
+   */
+  begin(operation: AuditedOperation): Promise<void>;
+
+  /**
+   * Writes what has become of an operation.
+   *
+   * @throws {SigildError} AUDIT_UNAVAILABLE: then it must not be answered
+   */
+  end(operation: AuditedEnd, effect: AuditEffect): Promise<void>;
+}
+
+/** What the audit log needs of the token; each rejects as the methods of {@link Token} do. */
+export interface AuditToken {
+  /** @returns the CKA_ID of the key that makes seals, in hexadecimal; it is made where there is none */
+  auditKey(signal: Cancellation): Promise<string>;
+
+  /** @param text begins as all texts do that the audit key signs: see audit-seal.ts */
+  auditMac(keyId: string, text: Uint8Array, signal: Cancellation): Promise<Uint8Array>;
+
+  /** @param log its UUID @returns undefined where the token has none */
+  findAuditHead(log: string, signal: Cancellation): Promise<AuditHead | undefined>;
+
+  /** Replaces the head of a log. @throws {SigildError} TOKEN_REFUSED where the token keeps no data */
+  keepAuditHead(log: string, head: AuditHead, signal: Cancellation): Promise<void>;
 }

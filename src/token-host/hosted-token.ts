@@ -21,6 +21,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { FingerprintRegister } from './fingerprint-register.ts';
 import { Host, userOf } from './host.ts';
 import { ask, emptyAnswer, keyAnswer, listingAnswer, recordsAnswer } from './host-answers.ts';
+import { HostedAudit } from './hosted-audit.ts';
 import { HostedKeys } from './hosted-keys.ts';
 import { HostedStreams } from './hosted-streams.ts';
 import type { HostedTokenOptions } from './hosted-token-options.ts';
@@ -57,6 +58,7 @@ export class HostedToken implements Token {
   readonly #streams: HostedStreams;
   /** How things stand by now, with the host for changes left out. */
   readonly figures = () => this.#dispatcher.figures;
+  readonly audit: HostedAudit;
 
   private constructor(options: HostedTokenOptions) {
     this.#callTimeoutMs = options.callTimeoutMs;
@@ -89,13 +91,12 @@ export class HostedToken implements Token {
       callTimeoutMs: options.callTimeoutMs,
       scanLimitMs: this.#scanLimitMs,
     });
-    const uses = {
-      dispatcher: this.#dispatcher,
-      fingerprints: new FingerprintRegister(),
-      callTimeoutMs: options.callTimeoutMs,
-    };
+    const { callTimeoutMs } = options;
+    const fingerprints = new FingerprintRegister();
+    const uses = { dispatcher: this.#dispatcher, fingerprints, callTimeoutMs };
     this.#keys = new HostedKeys({ ...uses, scanLimitMs: this.#scanLimitMs });
     this.#streams = new HostedStreams(uses);
+    this.audit = new HostedAudit(this.#dispatcher, this.#writer, this.#scanLimitMs);
   }
 
   /**

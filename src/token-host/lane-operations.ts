@@ -1,11 +1,14 @@
 import type { VersionRef } from '../domain/key.ts';
 import { AgreedMacs } from '../pkcs11/agreed-macs.ts';
+import { auditKey, auditMac, findAuditHead, keepAuditHead } from '../pkcs11/audit-objects.ts';
 import { checkIntent } from '../pkcs11/intent-check.ts';
 import { KeyChanges } from '../pkcs11/key-changes.ts';
 import type { MacStreams } from '../pkcs11/mac-streams.ts';
+import type { Session } from '../pkcs11/session.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
 import { decodeSignAgreed, decodeVerifyAgreed } from './agreed-frames.ts';
 import type { Frame } from './frames.ts';
+import type { KeptHead, TextToSign } from './hosted-audit.ts';
 import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-frames.ts';
 import {
   decodeJson,
@@ -124,6 +127,21 @@ const RARE_OPERATIONS: Readonly<
     session.forgetVersion(decodeJson<VersionRef>(payload)),
   [OPERATION.publicKeys]: (session, payload) =>
     publicKeysAnswer(session.publicKeys(decodeJson<VersionRef[]>(payload))),
+  [OPERATION.auditKey]: (session) => session.once('making the audit key', auditKey),
+  [OPERATION.auditMac]: (session, payload) => {
+    const { keyId, text } = decodeJson<TextToSign>(payload);
+    const bytes = Buffer.from(text, 'base64');
+    const sign = (open: Session) => auditMac(open, keyId, bytes).toString('base64');
+    return session.repeatable('signing for the audit log', sign);
+  },
+  [OPERATION.findAuditHead]: (session, payload) =>
+    session.repeatable("looking for the audit log's head", (open) =>
+      findAuditHead(open, decodeJson(payload)),
+    ),
+  [OPERATION.keepAuditHead]: (session, payload) => {
+    const { log, head } = decodeJson<KeptHead>(payload);
+    session.repeatable("keeping the audit log's head", (open) => keepAuditHead(open, log, head));
+  },
   [OPERATION.probe]: (session) => session.probe(),
   [OPERATION.describe]: (session) => session.describe(),
 };

@@ -39,6 +39,10 @@ export const OPERATION = {
   abandonStream: 43,
   signAgreed: 50,
   verifyAgreed: 51,
+  auditKey: 60,
+  auditMac: 61,
+  findAuditHead: 62,
+  keepAuditHead: 63,
 } as const;
 
 /** The codes of answer frames. After `lost` the whole host is of no use any more. */

@@ -1,0 +1,136 @@
+import pkcs11js from 'pkcs11js';
+import {
+  AUDIT_KEY_LABEL,
+  type AuditHead,
+  auditHeadLabel,
+  decodeAuditHead,
+  encodeAuditHead,
+  MAX_AUDIT_HEAD_BYTES,
+} from '../domain/audit-seal.ts';
+import { SigildError } from '../domain/errors.ts';
+import {
+  AttributeReader,
+  findObjects,
+  type Handle,
+  ifPresent,
+  type Template,
+} from './attributes.ts';
+import { CryptokiError, ck } from './ck-rv.ts';
+import { KEY_PROOF } from './key-template.ts';
+import { signMac } from './mac.ts';
+import { MECHANISMS } from './mechanisms.ts';
+import { createDataObject } from './record-objects.ts';
+import { findReserved, generateReserved, type ReservedKey } from './reserved-key.ts';
+import type { Session } from './session.ts';
+
+const ALGORITHM = 'HMAC_SHA256';
+const MAC_BYTES = 32;
+
+/** A key that somebody brought, or can take away, proves nothing. */
+const PROVEN: Template = new Map<number, boolean>([
+  [pkcs11js.CKA_SENSITIVE, true],
+  [pkcs11js.CKA_EXTRACTABLE, false],
+  ...(KEY_PROOF as Map<number, boolean>),
+]);
+
+/** How every text begins that the audit key signs, whoever asks. */
+const TEXT_START = Buffer.from('sigild audit ');
+
+/**
+ * Finds the key that seals audit logs, or makes it.
+ *
+ * @returns its CKA_ID in hexadecimal
+ * @throws {SigildError} TOKEN_REFUSED when the token makes one that could leave it
+ * @throws {CryptokiError}
+ */
+export function auditKey(session: Session): string {
+  const key = findAuditKeys(session)[0] ?? makeAuditKey(session);
+  return key.id.toString('hex');
+}
+
+/**
+ * @param keyId as {@link auditKey} gives it
+ * @throws {SigildError} KEY_NOT_FOUND; DATA_RESERVED for a text that is not the audit log's
+ * @throws {CryptokiError}
+ */
+export function auditMac(session: Session, keyId: string, text: Buffer): Buffer {
+  if (!text.subarray(0, TEXT_START.byteLength).equals(TEXT_START)) {
+    throw new SigildError('DATA_RESERVED', 'the audit key signs texts of the audit log alone');
+  }
+  const key = findAuditKeys(session).find(({ id }) => id.toString('hex') === keyId);
+  if (!key) throw new SigildError('KEY_NOT_FOUND', 'the audit key is no longer on the token');
+  const mechanism = { mechanism: MECHANISMS[ALGORITHM].type };
+  return signMac(session, { handle: key.handle, mechanism, macBytes: MAC_BYTES }, text);
+}
+
+/** @param log its UUID @returns the newest, where several are there @throws {CryptokiError} */
+export function findAuditHead(session: Session, log: string): AuditHead | undefined {
+  const reader = new AttributeReader();
+  return findHeads(session, log)
+    .map((handle) =>
+      ifPresent(() => reader.read(session, handle, [pkcs11js.CKA_VALUE]).text(pkcs11js.CKA_VALUE)),
+    )
+    .map((value = '') => (value.length > MAX_AUDIT_HEAD_BYTES ? undefined : decodeAuditHead(value)))
+    .filter((head) => head !== undefined)
+    .sort((a, b) => b.seq - a.seq)[0];
+}
+
+/**
+ * Puts a log's new head beside the one before, which goes then.
+ *
+ * @throws {SigildError} TOKEN_REFUSED where the token keeps no data objects
+ * @throws {CryptokiError}
+ */
+export function keepAuditHead(session: Session, log: string, head: AuditHead): void {
+  const before = findHeads(session, log);
+  createHead(session, log, head);
+  for (const object of before) {
+    ifPresent(() =>
+      ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, object)),
+    );
+  }
+}
+
+function findAuditKeys(session: Session): ReservedKey[] {
+  return findReserved(session, AUDIT_KEY_LABEL, PROVEN);
+}
+
+function makeAuditKey(session: Session): ReservedKey {
+  const handle = generateReserved(session, AUDIT_KEY_LABEL, ALGORITHM);
+  const [key] = findAuditKeys(session);
+  if (key) return key;
+  ifPresent(() => ck('C_DestroyObject', () => session.lib.C_DestroyObject(session.handle, handle)));
+  throw new SigildError(
+    'TOKEN_REFUSED',
+    'the token makes no audit key that is sensitive and cannot leave it; it was destroyed',
+  );
+}
+
+function createHead(session: Session, log: string, head: AuditHead): void {
+  try {
+    createDataObject(
+      session,
+      new Map<number, number | boolean | string | Buffer>([
+        ...headTemplate(log),
+        [pkcs11js.CKA_PRIVATE, true],
+        [pkcs11js.CKA_VALUE, Buffer.from(encodeAuditHead(head))],
+      ]),
+    );
+  } catch (error) {
+    if (!(error instanceof CryptokiError && error.verdict.reason === 'TOKEN_REFUSED')) throw error;
+    throw new SigildError('TOKEN_REFUSED', 'this token keeps no data objects', { cause: error });
+  }
+}
+
+function findHeads(session: Session, log: string): Handle[] {
+  return findObjects(session, headTemplate(log));
+}
+
+function headTemplate(log: string): Template {
+  return new Map<number, number | boolean | string>([
+    [pkcs11js.CKA_CLASS, pkcs11js.CKO_DATA],
+    [pkcs11js.CKA_TOKEN, true],
+    [pkcs11js.CKA_APPLICATION, 'sigild'],
+    [pkcs11js.CKA_LABEL, auditHeadLabel(log)],
+  ]);
+}
