@@ -24,7 +24,7 @@ export function endText(end: AuditedEnd, dataDigest: string | undefined): string
 }
 
 function operationText(event: AuditedOperation): string {
-  const { request, trace, client, peer, operation, key, version } = event;
+  const { request, trace, client, peer, operation, key, version, dryRun } = event;
   return (
     `,"request":"${request}"` +
     (trace === undefined ? '' : `,"trace":"${trace}"`) +
@@ -32,7 +32,8 @@ function operationText(event: AuditedOperation): string {
     name('peer', peer) +
     `,"operation":"${operation}"` +
     (key === undefined ? '' : `,"key":"${key}"`) +
-    member('version', version)
+    member('version', version) +
+    member('dryRun', dryRun)
   );
 }
 

@@ -18,6 +18,8 @@ export interface AuditedOperation {
   readonly operation: string;
   readonly key?: string | undefined;
   readonly version?: number | undefined;
+  /** It was only tried, and changed nothing; else undefined. */
+  readonly dryRun?: true | undefined;
 }
 
 /** An operation that is over. */

@@ -27,6 +27,8 @@ export interface AuditedOperation {
   readonly operation: string;
   readonly key?: string;
   readonly version?: number;
+  /** The request only tried; it has no `begin` line. */
+  readonly dryRun?: true;
 }
 
 export interface StartLine extends AuditLineStart {
@@ -99,6 +101,7 @@ const OPERATION: readonly Member[] = [
   required('operation', isText),
   optional('key', isText),
   optional('version', isCount(1)),
+  optional('dryRun', (value) => value === true),
 ];
 
 /** All that may follow the members that every line has. */

@@ -10,6 +10,7 @@ export interface AuditedRequest {
   /** Of a batch a list. */
   readonly data?: Uint8Array | readonly Uint8Array[] | undefined;
   readonly digest?: Uint8Array | undefined;
+  readonly dryRun?: boolean | undefined;
 }
 
 /** What it reads of answers; those of frames have it in one of these. */

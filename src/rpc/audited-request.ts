@@ -45,6 +45,7 @@ export class RequestAudit {
     if (this.#effect !== 'change') return work;
     return async (context) => {
       const { request, trace } = this.#messages();
+      if (request?.dryRun) return await work(context);
       const { key, version } = subjectOf(request);
       const { client, peer } = this.#caller ?? {};
       const operation = this.#method;
@@ -86,6 +87,7 @@ export class RequestAudit {
       operation: this.#method,
       key: result.key,
       version: result.version,
+      dryRun: request?.dryRun || undefined,
       outcome: failure?.reason ?? 'OK',
       valid: result.valid,
       items: result.items,

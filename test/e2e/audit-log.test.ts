@@ -175,6 +175,18 @@ test('what is refused leaves its line with the reason', async () => {
   ]);
 });
 
+test('what is only tried leaves one line that says so', async () => {
+  const daemon = await fixture.start();
+  const keys = rawKeys(daemon);
+  const request = { key: 'tried', algorithm: 'HMAC_SHA256', dryRun: true } as const;
+
+  await answerOf((done) => keys.createKey(request, patient(), done));
+  await daemon.stop();
+
+  const lines = auditLines(fixture.file).filter((line) => 'operation' in line);
+  expect(lines).toMatchObject([{ kind: 'end', key: 'tried', dryRun: true, outcome: 'OK' }]);
+});
+
 test('what the daemon does by itself leaves its lines', async () => {
   const daemon = await fixture.start();
   const client = fixture.client(daemon);

@@ -125,20 +125,21 @@ async function paste(lines: string, cwd = checkout.path): Promise<Run> {
 // In the order of the README, as its readers have run what stands before.
 
 test('has no block of code that is not looked at here', () => {
-  // Those in TypeScript are run by client-readme.test.ts; the diagram of states is for its readers.
+  // Those in TypeScript are run by client-readme.test.ts; the diagram of states and the line of the
+  // audit log are for its readers.
   const languages = new Set(CODE_BLOCKS.map(({ language }) => language));
-  expect(languages).toEqual(new Set(['sh', 'console', 'ts', 'mermaid']));
+  expect(languages).toEqual(new Set(['sh', 'console', 'ts', 'mermaid', 'json']));
   expect(otherConsoles).toEqual([]);
 });
 
-test('begins with the two commands, of which .ci/run runs the second', () => {
+test('begins with the two commands, of which .ci/run runs the second, slow tests too', () => {
   const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8');
 
   expect([dev?.code, everyTest?.code]).toEqual(['./scripts/dev\n', './scripts/test\n']);
   for (const script of ['scripts/dev', 'scripts/test', '.ci/run']) {
     expect(() => accessSync(join(ROOT, script), constants.X_OK)).not.toThrow();
   }
-  expect(ci).toMatch(/^exec \.\/scripts\/test$/m);
+  expect(ci).toMatch(/^exec \.\/scripts\/test --slow$/m);
 });
 
 describe('./scripts/dev', () => {
