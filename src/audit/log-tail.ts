@@ -6,14 +6,14 @@ import {
   ZERO_HASH,
 } from '../domain/audit-line.ts';
 import type { ChainEnd } from './chain.ts';
-import { hashOf } from './line-hash.ts';
+import { hashOf, tornHash } from './line-hash.ts';
 
 /** Where a log goes on. */
 export interface LogTail {
   readonly end: ChainEnd;
-  /** Whether a crash has left a line that is not whole; it stays, and counts as one. */
+  /** Whether a crash has left lines that are not whole; they stay, and count as one. */
   readonly isTorn: boolean;
-  /** Whether that line lacks its LF. */
+  /** Whether the last line lacks its LF, whole or not. */
   readonly lacksLineFeed: boolean;
 }
 
@@ -36,15 +36,16 @@ export function readTail(fd: number, before: ChainEnd): LogTail {
   const isWholeFile = bytes <= TAIL_BYTES;
   const lines = linesOf(readAt(fd, Math.max(0, bytes - TAIL_BYTES), Math.min(bytes, TAIL_BYTES)));
   if (!isWholeFile) lines.shift();
-  const rest = lines.pop();
-  const lacksLineFeed = rest !== undefined && rest.byteLength > 0;
-  const last = lacksLineFeed ? rest : lines.pop();
-  if (!last || last.byteLength >= MAX_AUDIT_LINE_BYTES) throw notALog();
-  const line = lacksLineFeed ? undefined : read(last);
-  if (line) return { end: endOf(line, last), isTorn: false, lacksLineFeed: false };
-  const previous = lines.pop();
-  const seq = seqBefore(previous, isWholeFile, before);
-  return { end: { seq: seq + 1, hash: hashOf(last) }, isTorn: true, lacksLineFeed };
+  const lacksLineFeed = lines.at(-1)?.byteLength !== 0;
+  if (!lacksLineFeed) lines.pop();
+  const at = lines.findLastIndex((line) => read(line) !== undefined);
+  if (at === -1 && !(isWholeFile && lines.length === 1)) throw notALog();
+  const end = at === -1 ? before : endOf(lines[at] ?? Buffer.alloc(0), before);
+  const torn = lines.slice(at + 1);
+  if (torn.length === 0) return { end, isTorn: false, lacksLineFeed };
+  if (torn.some((line) => line.byteLength >= MAX_AUDIT_LINE_BYTES)) throw notALog();
+  const hash = tornHash(end.hash).update(joined(torn)).digest('hex');
+  return { end: { seq: end.seq + 1, hash }, isTorn: true, lacksLineFeed };
 }
 
 /** @returns what the first line of a file says; undefined when that is no line of a log */
@@ -53,15 +54,16 @@ export function readFirstLine(fd: number): AuditLine | undefined {
   return first && rest.length > 0 ? read(first) : undefined;
 }
 
-function seqBefore(line: Buffer | undefined, isWholeFile: boolean, before: ChainEnd): number {
-  if (!line && isWholeFile) return before.seq;
-  const whole = line && read(line);
-  if (!whole) throw notALog();
-  return whole.seq;
+/** The end with a line, where it is one. */
+function endOf(bytes: Buffer, before: ChainEnd): ChainEnd {
+  const line = read(bytes);
+  return line ? { seq: line.seq, hash: hashOf(bytes) } : before;
 }
 
-function endOf({ seq }: AuditLine, bytes: Buffer): ChainEnd {
-  return { seq, hash: hashOf(bytes) };
+/** The lines with the line feeds between them. */
+function joined(lines: readonly Buffer[]): Buffer {
+  const lineFeed = Buffer.of(LINE_FEED);
+  return Buffer.concat(lines.flatMap((line, index) => (index === 0 ? [line] : [lineFeed, line])));
 }
 
 function read(bytes: Buffer): AuditLine | undefined {

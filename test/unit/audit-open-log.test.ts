@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { chained } from '../../src/audit/chain.ts';
-import { hashOf } from '../../src/audit/line-hash.ts';
+import { tornHash } from '../../src/audit/line-hash.ts';
 import { DiskLogFile } from '../../src/audit/log-file.ts';
 import { EMPTY_LOG } from '../../src/audit/log-tail.ts';
 import { type OpenLog, openLog } from '../../src/audit/open-log.ts';
@@ -105,14 +105,25 @@ describe('a log', () => {
   test.each([
     ['lacks its line feed', '{"seq":4,"prev', true],
     ['is no JSON', '\0\0\0\0\n', false],
+    ['has been torn twice', '{"seq":4,"prev\n{"se', true],
   ])('counts a last line that %s', async (_, torn, lacksLineFeed) => {
-    const { seq } = written(path);
+    const { seq, hash } = written(path);
     appendFileSync(path, torn);
 
     const log = await open();
 
-    const end = { seq: seq + 1, hash: hashOf(torn.replace('\n', '')) };
+    const bytes = torn.replace(/\n$/, '');
+    const end = { seq: seq + 1, hash: tornHash(hash).update(bytes).digest('hex') };
     expect(log.tail).toEqual({ end, isTorn: true, lacksLineFeed });
+  });
+
+  test('goes on from a last line that only lacks its line feed', async () => {
+    const end = written(path);
+    writeFileSync(path, readFileSync(path).subarray(0, -1));
+
+    const log = await open();
+
+    expect(log.tail).toEqual({ end, isTorn: false, lacksLineFeed: true });
   });
 
   test('whose only line is torn follows nothing', async () => {
@@ -121,7 +132,10 @@ describe('a log', () => {
 
     const log = await open();
 
-    expect(log.tail.end).toEqual({ seq: 1, hash: hashOf('{"seq":1') });
+    expect(log.tail.end).toEqual({
+      seq: 1,
+      hash: tornHash(EMPTY_LOG.hash).update('{"seq":1').digest('hex'),
+    });
     expect(log.firstSeq).toBe(1);
   });
 });
