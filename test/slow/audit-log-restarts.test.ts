@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { hashOf } from '../../src/audit/line-hash.ts';
+import { hashOf, tornHash } from '../../src/audit/line-hash.ts';
 import { rotatedFiles } from '../../src/audit/log-file.ts';
 import type { AuditLine } from '../../src/domain/audit-line.ts';
 import { sealText, unsealedPart } from '../../src/domain/audit-seal.ts';
@@ -45,12 +45,15 @@ describe('the chain', () => {
       .split('\n');
     writeFileSync(whole, before);
     const seals = auditLines(whole).filter(({ kind }) => kind === 'seal');
+    const lastHash = hashOf(before.toString().trimEnd().split('\n').at(-1) ?? '');
     const restart = JSON.parse(rest[0] ?? '') as AuditLine;
     expect(breaksIn(whole)).toEqual([]);
     expect(torn).toBe('{"seq":99,"prev":"to');
     expect(restart).toMatchObject({
       kind: 'start',
-      prev: hashOf(torn ?? ''),
+      prev: tornHash(lastHash)
+        .update(torn ?? '')
+        .digest('hex'),
       seq: (auditLines(whole).at(-1)?.seq ?? 0) + 2,
     });
     expect(third.logLines.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('torn'));

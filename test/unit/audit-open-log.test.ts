@@ -132,7 +132,10 @@ describe('a log', () => {
 
     const log = await open();
 
-    expect(log.tail.end).toEqual({ seq: 1, hash: tornHash(EMPTY_LOG.hash).update('{"seq":1').digest('hex') });
+    expect(log.tail.end).toEqual({
+      seq: 1,
+      hash: tornHash(EMPTY_LOG.hash).update('{"seq":1').digest('hex'),
+    });
     expect(log.firstSeq).toBe(1);
   });
 });
