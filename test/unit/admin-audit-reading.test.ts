@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { timeOf } from '../../src/admin/audit-filter.ts';
 import { query, tail } from '../../src/admin/audit-reading.ts';
+import { verifyChain } from '../../src/admin/audit-verify-action.ts';
 import { LogMaker } from '../support/audit-log.ts';
 
 let folder = '';
@@ -136,6 +137,37 @@ describe('audit query', () => {
     const missing = found({ output: 'json' }, join(folder, 'nothing'));
 
     await expect(missing).rejects.toMatchObject({ reason: 'USAGE' });
+  });
+});
+
+describe('audit verify', () => {
+  test('reads a file too that the daemon has put aside since the files were named', async () => {
+    const oldest = file('audit.log.000000000001', maker.bytes(0, 2));
+    const newest = file('audit.log', maker.bytes(6));
+    file('audit.log.000000000003', maker.bytes(2, 4));
+    file('audit.log.000000000005', maker.bytes(4, 6));
+
+    const { document, exitCode } = await verifyChain([oldest, newest], {});
+
+    expect(document).toMatchObject({ whole: true, lines: 7 });
+    expect(exitCode).toBe(0);
+  });
+
+  test('leaves out what a daemon keeps beside its log', async () => {
+    const lock = file('audit.log.lock', `${maker.log}\n`);
+
+    const { document } = await verifyChain([file('audit.log', maker.bytes()), lock], {});
+
+    expect(document).toMatchObject({ whole: true });
+  });
+
+  test('reads no older files than those that are named', async () => {
+    file('audit.log.000000000001', maker.bytes(0, 2));
+
+    const { document, note } = await verifyChain([file('audit.log', maker.bytes(2))], {});
+
+    expect(document).toMatchObject({ whole: false, problem: { kind: 'removed', line: 1, seq: 3 } });
+    expect(note).toContain('--after');
   });
 });
 
