@@ -7,6 +7,7 @@ import { StartFailure } from '../service/start-failure.ts';
 import { ControlChannel } from './control-channel.ts';
 import {
   CONTROL_FD,
+  type FailedMessage,
   FIRST_LANE_FD,
   hostMessage,
   type ReadyMessage,
@@ -120,7 +121,7 @@ async function readyMessage(
   exited: Promise<string>,
   options: HostOptions,
 ): Promise<ReadyMessage> {
-  const { startTimeoutMs, onDefect, signal } = options;
+  const { startTimeoutMs, signal } = options;
   let timer: NodeJS.Timeout | undefined;
   let leave: () => void = () => undefined;
   try {
@@ -134,26 +135,37 @@ async function readyMessage(
       leave = () => refuse('the token host is not wanted any more');
       if (signal.aborted) leave();
       signal.addEventListener('abort', leave, { once: true });
-      const nonsense = () => {
-        refuse('the token host said what makes no sense');
-        onDefect('a token host said what makes no sense');
-      };
-      const pipe = child.stdio?.[CONTROL_FD] as Socket | undefined;
-      const onMessage = (value: unknown) => {
-        const message = hostMessage(value, options.sessions);
-        if (!message) nonsense();
-        else if (message.type === 'ready') resolve(message);
-        else if (message.type === 'failed') reject(new StartFailure(message.kind, message.message));
-        else onDefect(message.stack);
-      };
-      if (pipe) {
-        new ControlChannel(pipe, { onMessage, onNonsense: nonsense }).send(startMessage(options));
-      }
+      converse(child, options, (message) => {
+        if (message.type === 'ready') resolve(message);
+        else reject(new StartFailure(message.kind, message.message));
+      });
     });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', leave);
   }
+}
+
+/** Tells the child to start, and hears what it says as long as it lives. */
+function converse(
+  child: ChildProcess,
+  options: HostOptions,
+  onStart: (outcome: ReadyMessage | FailedMessage) => void,
+): void {
+  const { sessions, onDefect } = options;
+  const onNonsense = () => {
+    onDefect('a token host said what makes no sense; it is killed');
+    child.kill('SIGKILL');
+  };
+  const onMessage = (value: unknown) => {
+    const message = hostMessage(value, sessions);
+    if (!message) onNonsense();
+    else if (message.type === 'defect') onDefect(message.stack);
+    else onStart(message);
+  };
+  // A process that could not be spawned has no streams at all.
+  const pipe = child.stdio?.[CONTROL_FD] as Socket | undefined;
+  if (pipe) new ControlChannel(pipe, { onMessage, onNonsense }).send(startMessage(options));
 }
 
 /** Only what the child is to know: anything else in the options stays here. */
