@@ -25,9 +25,8 @@ export function joinsOtherThreads(file: string): boolean {
     ck('C_GetInfo', () => lib.C_GetInfo());
     return true;
   } catch (error) {
-    const { CKR_CRYPTOKI_NOT_INITIALIZED } = pkcs11js;
-    if (error instanceof CryptokiError && error.rv === CKR_CRYPTOKI_NOT_INITIALIZED) return false;
-    throw error;
+    if (!(error instanceof CryptokiError)) throw error;
+    return error.rv !== pkcs11js.CKR_CRYPTOKI_NOT_INITIALIZED;
   } finally {
     lib.close();
   }
