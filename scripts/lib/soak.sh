@@ -12,8 +12,7 @@ main() {
   fi
   bash scripts/lib/build.sh
   bash scripts/lib/shim.sh
-  SIGILD_SOAK_MINUTES=$2 node_modules/.bin/vitest run --project slow --disable-console-intercept \
-    test/slow/soak.test.ts
+  SIGILD_SOAK_MINUTES=$2 node_modules/.bin/vitest run --project slow test/slow/soak.test.ts
 }
 
 main "$@"
