@@ -1,6 +1,7 @@
 import pkcs11js from 'pkcs11js';
 import type { AdoptRule } from '../domain/token-options.ts';
 import { KeyLocations } from './key-locations.ts';
+import { connectThread, type OwnConnectionOptions } from './own-connection.ts';
 import { TokenSession } from './token-session.ts';
 import type { WarmKeysOptions } from './warm-keys.ts';
 
@@ -14,9 +15,15 @@ export interface JoiningOptions {
   /** The memory of the process's {@link KeyLocations}. */
   readonly locations: SharedArrayBuffer;
   readonly warmKeys: WarmKeysOptions | undefined;
+  /** For a module whose connection threads do not share; undefined for all others. */
+  readonly ownConnection: OwnConnectionOptions | undefined;
 }
 
-/** A session for another thread of the process that has connected to the token. */
+/**
+ * A session for another thread of the process that has connected to the token.
+ *
+ * @throws {StartFailure} unavailable, wrong-pin, when the thread needs its own connection
+ */
 export function joinToken({
   module,
   slot,
@@ -24,14 +31,16 @@ export function joinToken({
   canaryMac,
   locations,
   warmKeys,
+  ownConnection,
 }: JoiningOptions): TokenSession {
   const lib = new pkcs11js.PKCS11();
   lib.load(module);
   return new TokenSession({
-    slot: { lib, handle: Buffer.from(slot) },
+    slot: ownConnection ? connectThread(lib, ownConnection) : { lib, handle: Buffer.from(slot) },
     adopt,
     canaryMac: Buffer.from(canaryMac),
-    locations: new KeyLocations(locations),
+    // Handles are as good as the connection that they come from.
+    locations: ownConnection ? new KeyLocations() : new KeyLocations(locations),
     warmKeys,
   });
 }

@@ -6,6 +6,7 @@ import type { KeyLocations } from './key-locations.ts';
 import { surveyKeys } from './key-survey.ts';
 import { login, logout, readPin } from './login.ts';
 import { initializeModule, type TokenModule } from './module.ts';
+import { joinsOtherThreads } from './own-connection.ts';
 import type { Session, Slot } from './session.ts';
 import { selectToken } from './token-selection.ts';
 import { decideWarmth } from './warmth.ts';
@@ -30,6 +31,8 @@ export interface TokenConnection {
   /** What the canary key's MAC is. */
   readonly canaryMac: Buffer;
   readonly warmth: Warmth;
+  /** Whether other threads that load the module share the connection; else each needs its own. */
+  readonly isShared: boolean;
   /** Finds out where every key stands, a key at each step: see {@link surveyKeys}. */
   survey(locations: KeyLocations): Iterator<undefined, undefined>;
   /** Logs out and finalises the module. No call may be in flight in any thread. */
@@ -72,6 +75,7 @@ function connect(options: TokenConnectionOptions): TokenConnection {
     serial: info.serialNumber,
     canaryMac,
     warmth: decideWarmth(options.warmKeys, keeper, canary, canaryMac),
+    isShared: joinsOtherThreads(options.module),
     survey: (locations) => surveyKeys(keeper, locations),
     close: () => disconnect(module, keeper),
   };

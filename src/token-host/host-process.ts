@@ -82,20 +82,23 @@ async function run(message: StartMessage): Promise<void> {
   }
   const { serial, warmth } = connection;
   send({ type: 'ready', serial, lanes: open, shortage, warmth });
-  if (message.survey) await survey(connection, locations, ended);
+  // What it finds is of use to nobody else where each lane has a connection of its own.
+  if (message.survey && connection.isShared) await survey(connection, locations, ended);
   await ended;
   connection.close();
   control.close();
 }
 
+/** @throws {StartFailure} when a lane needs its own connection and cannot have one */
 async function openLanes(
-  { module, adopt, sessions, recheckMs }: StartMessage,
-  { slot, canaryMac, warmth }: TokenConnection,
+  { module, adopt, sessions, recheckMs, pin }: StartMessage,
+  { slot, serial, canaryMac, warmth, isShared }: TokenConnection,
   { memory }: KeyLocations,
 ): Promise<OpenedLanes> {
   const warmKeys = warmth.warm ? { maxCopies: MAX_COPIES_PER_SESSION, recheckMs } : undefined;
-  const lanes = Array.from({ length: sessions }, (_, lane) =>
-    openLane({
+  const lanes: OpenedLane[] = [];
+  for (let lane = 0; lane < sessions; lane += 1) {
+    const opened = openLane({
       fd: FIRST_LANE_FD + lane,
       heard: heardMemory,
       module,
@@ -104,8 +107,12 @@ async function openLanes(
       canaryMac,
       locations: memory,
       warmKeys,
-    }),
-  );
+      ownConnection: isShared ? undefined : { serial, pin },
+    });
+    lanes.push(opened);
+    // Each logs in: a PIN that has been changed just now is to be refused once.
+    if (!isShared) await opened.refusal;
+  }
   const refusals = await Promise.all(lanes.map(({ refusal }) => refusal));
   return {
     open: [...refusals.keys()].filter((lane) => refusals[lane] === undefined),
@@ -114,19 +121,26 @@ async function openLanes(
   };
 }
 
-/** `refusal` tells why the lane has no session; undefined when it has one. */
-function openLane(data: LaneData): { refusal: Promise<string | undefined>; end: Promise<void> } {
+interface OpenedLane {
+  /** Why the lane has no session; undefined when it has one. Rejects with a StartFailure. */
+  readonly refusal: Promise<string | undefined>;
+  readonly end: Promise<void>;
+}
+
+function openLane(data: LaneData): OpenedLane {
   const worker = new Worker(new URL('./session-lane.js', import.meta.url), { workerData: data });
   // A lane that throws has lost its place in the stream of frames: the host cannot go on.
   worker.on('error', fail);
   const end = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-  const refusal = new Promise<string | undefined>((resolve) => {
+  const refusal = new Promise<string | undefined>((resolve, reject) => {
     worker.on('message', (message: LaneMessage) => {
       switch (message.type) {
         case 'defect':
           return send(message);
         case 'ending':
           return hear();
+        case 'failed':
+          return reject(new StartFailure(message.kind, message.message));
         default:
           return resolve(message.type === 'refused' ? message.message : undefined);
       }

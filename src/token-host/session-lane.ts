@@ -4,6 +4,8 @@ import { SigildError } from '../domain/errors.ts';
 import { type JoiningOptions, joinToken } from '../pkcs11/joined-session.ts';
 import { MacStreams } from '../pkcs11/mac-streams.ts';
 import { TokenLost } from '../pkcs11/token-lost.ts';
+import type { TokenSession } from '../pkcs11/token-session.ts';
+import { StartFailure, type StartFailureKind } from '../service/start-failure.ts';
 import { type Frame, FrameReader, numberFrame, timeFrame } from './frames.ts';
 import { type LaneMeans, perform } from './lane-operations.ts';
 import { encodeFailure, OUTCOME } from './protocol.ts';
@@ -25,6 +27,8 @@ export interface LaneData extends JoiningOptions {
 export type LaneMessage =
   | { readonly type: 'opened' }
   | { readonly type: 'refused'; readonly message: string }
+  /** It cannot even connect, which it has to where the module's connection is not shared. */
+  | { readonly type: 'failed'; readonly kind: StartFailureKind; readonly message: string }
   /** The front has closed the pipe. */
   | { readonly type: 'ending' }
   | { readonly type: 'defect'; readonly stack: string };
@@ -94,15 +98,24 @@ function takeLeave(heard: Int32Array): void {
   }
 }
 
-function run(data: LaneData): void {
-  const session = joinToken(data);
+/** @returns undefined when the token lets the lane have no session */
+function join(data: LaneData): TokenSession | undefined {
   try {
+    const session = joinToken(data);
     session.open();
+    return session;
   } catch (error) {
-    if (!(error instanceof SigildError)) throw error;
-    tell({ type: 'refused', message: error.message });
-    return;
+    if (error instanceof SigildError) tell({ type: 'refused', message: error.message });
+    else if (error instanceof StartFailure) {
+      tell({ type: 'failed', kind: error.kind, message: error.message });
+    } else throw error;
+    return undefined;
   }
+}
+
+function run(data: LaneData): void {
+  const session = join(data);
+  if (!session) return;
   tell({ type: 'opened' });
   const streams = new MacStreams(session);
   try {

@@ -7,7 +7,6 @@ import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
 import { checkHealth, connectHealth, type HealthClient } from '../support/health-client.ts';
 import { hostPids } from '../support/host-pids.ts';
 import { P11KitServer } from '../support/p11-kit-server.ts';
-import { pkcs11Shim } from '../support/pkcs11-shim.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
 import { until } from '../support/wait.ts';
 
@@ -33,19 +32,16 @@ beforeAll(async () => {
   for (const [label, value] of keys) softHsm.writeKey({ label, value });
   server = new P11KitServer(softHsm);
   await server.start();
-  // Each C_GetFunctionList of p11-kit's module begins another life, as if in another process; the
-  // shim asks once for all threads of a process.
-  const shim = pkcs11Shim({ ...softHsm, module: server.module, environment: server.environment });
   const { token } = baseConfig(softHsm);
   daemon = await startDaemon(softHsm, {
     config: {
       token: {
         ...(token as object),
-        module: shim.module,
+        module: server.module,
         callTimeoutMs: 1_000,
       },
     },
-    environment: shim.environment,
+    environment: server.environment,
   });
   client = connectClient(daemon.addresses[0] as string);
   health = connectHealth(daemon.addresses[0] as string);

@@ -70,7 +70,7 @@ describe.runIf(missing === undefined)(
       const keys = new Map([['adopted-key', randomBytes(32)]]);
       for (const [label, value] of keys) token.writeKey(label, value);
       const daemon = await startDaemon(token, options());
-      const client = connectClient(daemon.addresses[0] as string);
+      const client = connectClient(daemon.addresses[0] as string, undefined, LIMIT_MS);
       const load = startCheckedLoad(client, keys, 4);
       const told = (text: string) => daemon.logLines.filter(({ msg }) => msg === text);
       try {

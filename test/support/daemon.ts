@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers';
 import type { TestToken } from './test-token.ts';
 
 const PROGRAM = join(import.meta.dirname, '../../dist/main.js');
-const START_LIMIT_MS = 40_000;
+const START_LIMIT_MS = 90_000;
 
 /** A line of the daemon's log. */
 export interface LogLine {

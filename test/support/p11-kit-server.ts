@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { processTree } from './processes.ts';
-import type { SoftHsm } from './softhsm.ts';
+import type { TestToken } from './test-token.ts';
 import { until } from './wait.ts';
 
 const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
@@ -11,28 +11,28 @@ const MODULES = [`/usr/lib/${MULTIARCH}`, '/usr/lib64', '/usr/lib'].map((folder)
   join(folder, 'pkcs11/p11-kit-client.so'),
 );
 
-/** `p11-kit server`, which offers a SoftHSM's token to other processes on a unix socket. */
+/** `p11-kit server`, which offers a token to other processes on a unix socket. */
 export class P11KitServer {
   /** The module that speaks with it. */
   readonly module: string;
   /** The environment of processes that load the module. */
   readonly environment: NodeJS.ProcessEnv;
-  readonly #softHsm: SoftHsm;
+  readonly #token: TestToken;
   readonly #socket: string;
   #child: ChildProcess | undefined;
 
-  constructor(softHsm: SoftHsm) {
+  constructor(token: TestToken) {
     const module = MODULES.find((file) => existsSync(file));
     if (module === undefined) throw new Error(`none of ${MODULES.join(', ')} is there`);
     this.module = module;
-    this.#softHsm = softHsm;
-    this.#socket = join(mkdtempSync(join(softHsm.directory, 'p11-kit-')), 'socket');
+    this.#token = token;
+    this.#socket = join(mkdtempSync(join(token.directory, 'p11-kit-')), 'socket');
     this.environment = { ...process.env, P11_KIT_SERVER_ADDRESS: `unix:path=${this.#socket}` };
   }
 
   /** Starts it, and waits until it listens. */
   async start(): Promise<void> {
-    const { module, label, environment } = this.#softHsm;
+    const { module, label, environment } = this.#token;
     const child = spawn(
       'p11-kit',
       [

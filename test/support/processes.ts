@@ -50,6 +50,16 @@ export function openFiles(pid: number): string[] {
   });
 }
 
+/** How much memory a process has in use; 0 when it has ended. */
+export function residentMiB(pid: number): number {
+  try {
+    const [, kib] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    return Number(kib ?? 0) / 1_024;
+  } catch {
+    return 0;
+  }
+}
+
 /** Files of which any part is mapped into a process's memory. */
 export function mappedFiles(pid: number): string[] {
   return memoryMap(pid).map(({ file }) => file);

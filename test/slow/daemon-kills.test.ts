@@ -1,0 +1,117 @@
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type Client, connect } from '../../src/client/client.ts';
+import { type Acknowledged, workUntilGone } from '../support/acknowledged.ts';
+import { connectClient } from '../support/client.ts';
+import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
+import { processTree } from '../support/processes.ts';
+import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { until } from '../support/wait.ts';
+
+/** 100 starts of a daemon take a busy machine long. */
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 1_800_000 });
+
+const KILLS = 100;
+
+/** So many at a time, on one token. */
+const DAEMONS = 2;
+
+/** A daemon lives no longer than this from the moment that it serves, or has made its first key. */
+const LONGEST_LIFE_MS = 600;
+
+/** For starts and calls on a machine that is busy with tests. */
+const PATIENT_MS = 60_000;
+
+/** More than have been acknowledged. */
+const MAX_CALLS = 100_000;
+
+let softHsm: SoftHsm;
+let daemon: Daemon;
+let client: Client;
+const acknowledged: Acknowledged = { versions: new Map(), macs: [], failures: [] };
+
+/** Starts a daemon, has it work, and kills it at random: the front alone, or with all token hosts. */
+async function killOne(place: number, round: number): Promise<void> {
+  const socket = join(softHsm.directory, `${place}.sock`);
+  const { token } = baseConfig(softHsm);
+  const daemon = await startDaemon(softHsm, {
+    config: {
+      token: { ...(token as object), startTimeoutMs: PATIENT_MS },
+      listeners: [{ unix: socket, mode: '0600', client: 'test' }],
+      log: { level: 'info' },
+    },
+  });
+  const client = connectClient(`unix:${socket}`, undefined, PATIENT_MS);
+  const prefix = `killed-${place}-${round}-`;
+  const work = workUntilGone(client, prefix, acknowledged);
+  try {
+    if (round % 4 < 3) await until(() => hasKey(prefix), PATIENT_MS);
+    await pause(Math.random() * LONGEST_LIFE_MS);
+  } finally {
+    const front = daemon.process.pid as number;
+    for (const pid of round % 2 ? [front] : processTree(front)) process.kill(pid, 'SIGKILL');
+    await daemon.exited;
+    await work;
+    client.close();
+  }
+}
+
+function hasKey(prefix: string): boolean {
+  return [...acknowledged.versions.keys()].some((name) => name.startsWith(prefix));
+}
+
+beforeAll(async () => {
+  softHsm = createSoftHsm();
+  const places = Array.from({ length: DAEMONS }, async (_, place) => {
+    for (let round = 0; round < KILLS / DAEMONS; round += 1) await killOne(place, round);
+  });
+  const ends = await Promise.allSettled(places);
+  expect(ends.filter(({ status }) => status === 'rejected')).toEqual([]);
+  daemon = await startDaemon(softHsm);
+  const address = daemon.addresses[0] as string;
+  client = connect({ address, deadlineMs: PATIENT_MS, maxOpenCalls: MAX_CALLS });
+});
+
+afterAll(async () => {
+  await client?.close();
+  await daemon?.stop();
+  softHsm?.remove();
+});
+
+describe('fault 14 [SoftHSM]: after 100 kills of a daemon at work the token opens, every acknowledged key signs and every acknowledged MAC is valid', () => {
+  test('no call has failed but by the end of its daemon', () => {
+    expect(acknowledged.failures).toEqual([]);
+    expect(acknowledged.versions.size).toBeGreaterThan(KILLS / 2);
+    expect(acknowledged.macs.length).toBeGreaterThan(KILLS / 2);
+  });
+
+  test('another program opens the token, and every acknowledged key stands there', () => {
+    const listed = softHsm.pkcs11Tool('--list-objects', '--type', 'secrkey');
+
+    const labels = new Set([...listed.matchAll(/^ +label: +(\S+)$/gm)].map(([, label]) => label));
+    expect([...acknowledged.versions.keys()].filter((name) => !labels.has(name))).toEqual([]);
+  });
+
+  test('every acknowledged key signs, with the acknowledged version or a later one', async () => {
+    const signed = await Promise.all(
+      [...acknowledged.versions].map(async ([name, version]) => {
+        const signature = await client.key(name).sign(Buffer.from(name));
+        return { name, isRight: signature.version >= version };
+      }),
+    );
+
+    expect(signed.filter(({ isRight }) => !isRight)).toEqual([]);
+  });
+
+  test('every acknowledged MAC is valid', async () => {
+    const verified = await Promise.all(
+      acknowledged.macs.map(async ({ key, version, data, mac }) => {
+        const { valid } = await client.key(key).verify(data, mac, { version });
+        return { key, version, valid };
+      }),
+    );
+
+    expect(verified.filter(({ valid }) => !valid)).toEqual([]);
+  });
+});
