@@ -27,6 +27,8 @@ export interface TokenConnectionOptions {
 export interface TokenConnection {
   readonly slot: Slot;
   readonly serial: string;
+  /** The canary key's id, in hexadecimal. */
+  readonly canaryId: string;
   /** What the canary key's MAC is. */
   readonly canaryMac: Buffer;
   readonly warmth: Warmth;
@@ -70,6 +72,7 @@ function connect(options: TokenConnectionOptions): TokenConnection {
   return {
     slot,
     serial: info.serialNumber,
+    canaryId: canary.id(keeper),
     canaryMac,
     warmth: decideWarmth(options.warmKeys, keeper, canary, canaryMac),
     survey: (locations) => surveyKeys(keeper, locations),

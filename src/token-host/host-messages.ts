@@ -28,10 +28,19 @@ export interface StartMessage {
 /** 0 to 2 are the standard streams, 3 is the channel on which these messages travel. */
 export const FIRST_LANE_FD = 4;
 
+/** A canary key, and what shows that it makes the MACs that it made in other hosts. */
+export interface CanaryProof {
+  /** In hexadecimal. */
+  readonly id: string;
+  /** The start of its MAC of the reserved text, in hexadecimal. */
+  readonly mac: string;
+}
+
 /** Every lane has tried to open its session. */
 export interface ReadyMessage {
   readonly type: 'ready';
   readonly serial: string;
+  readonly canary: CanaryProof;
   /** The numbers of the lanes that have a session. At least one. */
   readonly lanes: readonly number[];
   readonly warmth: Warmth;

@@ -1,10 +1,16 @@
 import { constants, getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { FINGERPRINT_BYTES } from '../domain/fingerprint.ts';
 import { KeyLocations } from '../pkcs11/key-locations.ts';
 import { connectToken, type TokenConnection } from '../pkcs11/token-connection.ts';
 import { StartFailure } from '../service/start-failure.ts';
-import { FIRST_LANE_FD, type HostMessage, type StartMessage } from './host-messages.ts';
+import {
+  type CanaryProof,
+  FIRST_LANE_FD,
+  type HostMessage,
+  type StartMessage,
+} from './host-messages.ts';
 import type { LaneData, LaneMessage } from './session-lane.ts';
 
 /**
@@ -68,11 +74,15 @@ async function run(message: StartMessage): Promise<void> {
     throw new StartFailure('unavailable', `the token opens no session: ${shortage}`);
   }
   const { serial, warmth } = connection;
-  send({ type: 'ready', serial, lanes: open, shortage, warmth });
+  send({ type: 'ready', serial, canary: proofOf(connection), lanes: open, shortage, warmth });
   if (message.survey) await survey(connection, locations, ended);
   await ended;
   connection.close();
   if (process.connected) process.disconnect();
+}
+
+function proofOf({ canaryId, canaryMac }: TokenConnection): CanaryProof {
+  return { id: canaryId, mac: canaryMac.subarray(0, FINGERPRINT_BYTES).toString('hex') };
 }
 
 async function openLanes(

@@ -5,6 +5,7 @@ import type { TokenUser } from '../domain/token-info.ts';
 import type { Warmth } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import {
+  type CanaryProof,
   FIRST_LANE_FD,
   type HostMessage,
   type ReadyMessage,
@@ -28,6 +29,7 @@ export interface HostOptions extends StartMessage {
 export class Host {
   readonly lanes: readonly Lane[];
   readonly serial: string;
+  readonly canary: CanaryProof;
   readonly warmth: Warmth;
   /** Why it has fewer lanes than asked for; undefined when it has all. */
   readonly shortage: string | undefined;
@@ -41,6 +43,7 @@ export class Host {
     this.lanes = ready.lanes.map((lane) => new Lane(pipes[lane] as Socket));
     for (const [lane, pipe] of pipes.entries()) if (!ready.lanes.includes(lane)) pipe.destroy();
     this.serial = ready.serial;
+    this.canary = ready.canary;
     this.warmth = ready.warmth;
     this.shortage = ready.shortage;
     this.exited = exited;
