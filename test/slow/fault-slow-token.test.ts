@@ -76,7 +76,8 @@ describe('fault 1 [shim]: a slow token signs sessions / latency times a second, 
     expect(failures).toEqual([]);
     expect(share).toBeGreaterThan(leastShare);
     expect(share).toBeLessThan(1.1);
-    // What an idle process is late by besides, the machine is.
-    expect(front.ownMs).toBeLessThan(LATE_MS + machine.ownMs);
+    // On a machine that is shared an idle process is late, too, and one that works the more so.
+    expect(front.busyMs).toBeLessThan(LATE_MS + machine.busyMs);
+    expect(front.lateP99Ms).toBeLessThan(LATE_MS + 2 * machine.lateP99Ms);
   });
 });

@@ -8,11 +8,12 @@ import { until } from './wait.ts';
 
 const PROBE = pathToFileURL(join(import.meta.dirname, 'event-loop-probe.js'));
 
-/** The latest that an event loop has been. */
+/** How late an event loop has turned. */
 export interface Lateness {
-  /** Without the time for which its thread has waited for a processor. */
-  readonly ownMs: number;
-  readonly lateMs: number;
+  /** What 99 of 100 turns did not exceed, for whatever reason: also for want of a processor. */
+  readonly lateP99Ms: number;
+  /** Of the turn that was kept up by the process's own work for longest. */
+  readonly busyMs: number;
 }
 
 /** Measures from within how late the event loop of a process is. */
@@ -25,7 +26,7 @@ export class LatenessProbe {
     return { NODE_OPTIONS: `--import=${PROBE}`, SIGILD_TEST_LATENESS_FILE: this.#file };
   }
 
-  /** @returns the worst since the last call */
+  /** @returns what it was since the last call */
   async take(pid: number): Promise<Lateness> {
     rmSync(this.#file, { force: true });
     process.kill(pid, 'SIGUSR2');
