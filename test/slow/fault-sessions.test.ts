@@ -27,7 +27,7 @@ async function signSlowly(): Promise<void> {
 
 test('fault 11 [shim]: a token that gives fewer sessions than asked for makes no error at low load', async () => {
   faulty = await FaultyDaemon.start();
-  // Four sessions are asked for and one holds the login; the hosts that follow get two of the four.
+  // Of the two sessions that a host may have from now on, one holds the login.
   await faulty.shim.control(setting.sessionLimit(2));
   const replaced = faulty.replacements;
   for (const pid of faulty.hosts) process.kill(pid, 'SIGKILL');

@@ -63,7 +63,7 @@ async function measure() {
 }
 
 describe('fault 1 [shim]: a slow token signs sessions / latency times a second, and never delays the event loop', () => {
-  // A session of a token that takes 2 ms works for most of them; the rest is what frames take.
+  // Between two short calls a session waits for its next frame, on a busy machine for a processor too.
   test.each([
     [2, 0.3],
     [20, 0.7],

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { failureOf } from '../support/client.ts';
@@ -6,6 +7,7 @@ import { FaultyDaemon } from '../support/faulty-daemon.ts';
 import { checkHealth } from '../support/health-client.ts';
 import { on } from '../support/pkcs11-shim.ts';
 import type { SoftHsm } from '../support/softhsm.ts';
+import { until } from '../support/wait.ts';
 
 const data = Buffer.from('data');
 
@@ -49,6 +51,43 @@ describe('fault 12 [shim]: a token that is full or read-only says so to CreateKe
     await createKey('too-much');
     expect(labels(faulty.softHsm)).toEqual([...before, 'too-much'].sort());
   });
+});
+
+/** Runs the daemon where its token directory can be made read-only, for it alone. */
+const OWN_MOUNTS = [
+  ...['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c'],
+  ...['cd "$(dirname "$SOFTHSM2_CONF")" && mount --bind tokens tokens && exec "$@"', 'sh'],
+];
+
+function mountTokens(mode: 'ro' | 'rw'): void {
+  const pid = String(faulty.daemon.process.pid);
+  const tokens = join(faulty.softHsm.directory, 'tokens');
+  execFileSync('nsenter', [
+    ...['--target', pid, '--user', '--mount', '--preserve-credentials'],
+    ...['mount', '-o', `remount,bind,${mode}`, tokens],
+  ]);
+}
+
+test('fault 12 [SoftHSM]: a store that is mounted read-only fails CreateKey alone, until it is writable again', async () => {
+  faulty = await FaultyDaemon.start({ launcher: OWN_MOUNTS });
+  const before = labels(faulty.softHsm);
+  mountTokens('ro');
+
+  const failure = await failureOf(createKey('too-much'));
+
+  expect(failure).toMatchObject({
+    reason: 'TOKEN_UNAVAILABLE',
+    message: expect.stringMatching(/CKR_/),
+  });
+  await expectToSign();
+  expect(labels(faulty.softHsm)).toEqual(before);
+  mountTokens('rw');
+  await createKey('too-much');
+  expect(labels(faulty.softHsm)).toEqual([...before, 'too-much'].sort());
+  mountTokens('ro');
+  for (const pid of faulty.hosts) process.kill(pid, 'SIGKILL');
+  await until(() => faulty.replacements >= 2 && faulty.hosts.length === 2);
+  await expectToSign();
 });
 
 /** How large the files may get that the host for changes writes, in bytes. */
