@@ -231,6 +231,17 @@ test('fault 2 [shim]: a code that the canary key has too is answered by another 
   await running.hostsReplaced(before);
 });
 
+test('fault 2 [shim]: a code that the canary key has once costs its call alone, and no host', async () => {
+  const running = await faulty.start({ hosts: 1, sessionsPerHost: 1 });
+  const before = new Set(running.hosts);
+  await faulty.shim.control(on('C_Sign').return('CKR_DEVICE_ERROR', { times: 2 }));
+
+  expect(await running.sign()).toBe('TOKEN_UNAVAILABLE');
+
+  expect(await running.signMany(20)).toEqual({ signed: 20 });
+  expect(running.hosts).toEqual(before);
+});
+
 describe('a code of C_Verify', () => {
   test.each(['CKR_SIGNATURE_INVALID', 'CKR_SIGNATURE_LEN_RANGE'] as const)(
     'says that the MAC is not valid: %s',
