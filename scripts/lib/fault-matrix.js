@@ -17,7 +17,8 @@ const END = '<!-- end of the faults -->\n';
 const FAULTS = [
   [
     'the token is slow: 2, 20 or 200 ms with jitter',
-    "sessions / latency is the throughput; the front's event loop is never late by more than 10 ms",
+    "sessions / latency is the throughput; the front's event loop is never late by more than 10 ms, " +
+      'but for want of a processor',
   ],
   [
     'calls fail with each code of Cryptoki that has a meaning, before and after the real call',

@@ -72,7 +72,9 @@ describe('fault 5 [shim]: a daemon with a call that hangs answers at the deadlin
     const faults = faulty.shim.faults('C_Login');
 
     process.kill(faulty.hosts[0] as number, 'SIGKILL');
-    await expect.poll(() => faulty.shim.faults('C_Login'), { timeout: 30_000 }).toBe(faults + 1);
+    await expect
+      .poll(() => faulty.shim.faults('C_Login'), { timeout: 30_000 })
+      .toBeGreaterThan(faults);
     for (let call = 0; call < 20; call++) await faulty.signOnce(data);
     const stoppedMs = await stopDaemon();
 

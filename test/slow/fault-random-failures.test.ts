@@ -40,7 +40,7 @@ test('fault 3 [shim]: a minute of random failures makes no wrong MAC, leaks no s
   const failures = (await load.end()).map((failure) => String(failure));
 
   const faults = shim.faults('C_Sign') - before.signs;
-  expect(faults).toBeGreaterThan(1_000);
+  expect(faults).toBeGreaterThan(100);
   expect(failures.filter((failure) => failure.includes(WRONG_MAC))).toEqual([]);
   expect(failures.length / load.answered()).toBeLessThan(0.005);
   expect(shim.faults('C_OpenSession') - before.opens).toBe(0);

@@ -32,6 +32,17 @@ async function expectToSign(): Promise<void> {
   expect(await checkHealth(faulty.health)).toBe('SERVING');
 }
 
+/** SoftHSM 2.6 says no more than that it failed. */
+async function expectNoMoreKeys(before: readonly string[]): Promise<void> {
+  const failure = await failureOf(createKey('too-much'));
+  expect(failure).toMatchObject({
+    reason: 'TOKEN_UNAVAILABLE',
+    message: expect.stringMatching(/the token answered CKR_/),
+  });
+  await expectToSign();
+  expect(labels(faulty.softHsm)).toEqual(before);
+}
+
 describe('fault 12 [shim]: a token that is full or read-only says so to CreateKey, and existing keys sign', () => {
   test.each([
     ['CKR_DEVICE_MEMORY', 'TOKEN_FULL', status.RESOURCE_EXHAUSTED],
@@ -73,14 +84,7 @@ test('fault 12 [SoftHSM]: a store that is mounted read-only fails CreateKey alon
   const before = labels(faulty.softHsm);
   mountTokens('ro');
 
-  const failure = await failureOf(createKey('too-much'));
-
-  expect(failure).toMatchObject({
-    reason: 'TOKEN_UNAVAILABLE',
-    message: expect.stringMatching(/CKR_/),
-  });
-  await expectToSign();
-  expect(labels(faulty.softHsm)).toEqual(before);
+  await expectNoMoreKeys(before);
   mountTokens('rw');
   await createKey('too-much');
   expect(labels(faulty.softHsm)).toEqual([...before, 'too-much'].sort());
@@ -105,14 +109,7 @@ test('fault 12 [SoftHSM]: a store in which no byte can be written fails CreateKe
   const before = labels(faulty.softHsm);
   limitFiles(0);
 
-  const failure = await failureOf(createKey('too-much'));
-
-  expect(failure).toMatchObject({
-    reason: 'TOKEN_UNAVAILABLE',
-    message: expect.stringMatching(/CKR_/),
-  });
-  await expectToSign();
-  expect(labels(faulty.softHsm)).toEqual(before);
+  await expectNoMoreKeys(before);
   limitFiles('unlimited');
   await createKey('too-much');
   expect(labels(faulty.softHsm)).toEqual([...before, 'too-much'].sort());
