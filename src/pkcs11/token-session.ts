@@ -39,7 +39,7 @@ type UseKeys<Result> = (
   keys: LoadedKeys,
 ) => Result;
 
-/** Once more. With a canary of one try, a token that fails now and then would lose all its hosts. */
+/** Tried twice; the canary always is, or single failures would cost a token all of its hosts. */
 const REPEATS: readonly string[] = ['retry', 'find-again'];
 const CANARY_REPEATS = [...REPEATS, 'check-canary'];
 

@@ -58,8 +58,9 @@ export class Host {
     const child = spawnHost(options);
     const exited = exitOf(child);
     // Node 20 sends a signal for a child that it had no descriptors to spawn to its own process group.
-    if (child.pid === undefined)
+    if (child.pid === undefined) {
       throw new StartFailure('unavailable', `the token host ${await exited}`);
+    }
     try {
       const ready = await readyMessage(child, exited, options);
       return new Host(child, ready, exited);

@@ -65,8 +65,9 @@ describe('fault 12 [shim]: a token that is full or read-only says so to CreateKe
 });
 
 /** Runs the daemon where its token directory can be made read-only, for it alone. */
-const OWN_MOUNTS = [
-  ...['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c'],
+const OWN_MOUNTS: readonly [string, ...string[]] = [
+  'unshare',
+  ...['--user', '--map-root-user', '--mount', 'sh', '-c'],
   ...['cd "$(dirname "$SOFTHSM2_CONF")" && mount --bind tokens tokens && exec "$@"', 'sh'],
 ];
 
