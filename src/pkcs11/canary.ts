@@ -47,6 +47,11 @@ export class Canary {
     return handle && canaryKey(handle);
   }
 
+  /** Which key it is, in hexadecimal; to be called after {@link sign}. @throws {CryptokiError} */
+  id(session: Session): string {
+    return this.#handle === undefined ? '' : idOf(session, this.#handle).toString('hex');
+  }
+
   /** Generates the canary key. @throws {CryptokiError} */
   static generate(session: Session): void {
     generateReserved(session, CANARY_LABEL, CANARY_ALGORITHM);

@@ -57,6 +57,7 @@ const VERDICTS: ReadonlyMap<number, Verdict> = new Map<number, Verdict>([
   [pkcs11js.CKR_TEMPLATE_INCOMPLETE, keptRefusal],
   [pkcs11js.CKR_TEMPLATE_INCONSISTENT, keptRefusal],
   [pkcs11js.CKR_TOKEN_WRITE_PROTECTED, keptRefusal],
+  [pkcs11js.CKR_SESSION_READ_ONLY, keptRefusal],
   [0x1b /* CKR_ACTION_PROHIBITED, Cryptoki 2.40 */, keptRefusal],
   [pkcs11js.CKR_OBJECT_HANDLE_INVALID, staleHandle],
   [pkcs11js.CKR_KEY_HANDLE_INVALID, staleHandle],

@@ -28,6 +28,8 @@ export interface TokenConnectionOptions {
 export interface TokenConnection {
   readonly slot: Slot;
   readonly serial: string;
+  /** The canary key's id, in hexadecimal. */
+  readonly canaryId: string;
   /** What the canary key's MAC is. */
   readonly canaryMac: Buffer;
   readonly warmth: Warmth;
@@ -73,6 +75,7 @@ function connect(options: TokenConnectionOptions): TokenConnection {
   return {
     slot,
     serial: info.serialNumber,
+    canaryId: canary.id(keeper),
     canaryMac,
     warmth: decideWarmth(options.warmKeys, keeper, canary, canaryMac),
     isShared: joinsOtherThreads(options.module),

@@ -39,6 +39,10 @@ type UseKeys<Result> = (
   keys: LoadedKeys,
 ) => Result;
 
+/** Tried twice; the canary always is, or single failures would cost a token all of its hosts. */
+const REPEATS: readonly string[] = ['retry', 'find-again'];
+const CANARY_REPEATS = [...REPEATS, 'check-canary'];
+
 /** How long a token that is short of memory gets before the one retry. */
 const MEMORY_PAUSE_MS = 20;
 
@@ -177,7 +181,7 @@ export class TokenSession {
   /** Makes a MAC with the canary key. @throws {TokenLost} when the token cannot */
   probe(): void {
     try {
-      if (this.#repeatable((session) => this.#canary.sign(session))) return;
+      if (this.#repeatable((session) => this.#canary.sign(session), CANARY_REPEATS)) return;
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
       throw new TokenLost(`the canary key does not sign: ${error.message}`, error);
@@ -212,16 +216,15 @@ export class TokenSession {
   }
 
   /** Runs an operation, and once more, on a new session, where its failure allows it. */
-  #repeatable<Result>(operate: (session: Session) => Result): Result {
+  #repeatable<Result>(operate: (session: Session) => Result, repeats = REPEATS): Result {
     try {
       return this.#once(operate);
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
-      const { next, reason } = error.verdict;
-      if (next !== 'retry' && next !== 'find-again') throw error;
+      if (!repeats.includes(error.verdict.next)) throw error;
       // What failed may have been done all the same: then its operation is active on the session.
       this.close();
-      if (reason === 'TOKEN_FULL') pause(MEMORY_PAUSE_MS);
+      if (error.verdict.reason === 'TOKEN_FULL') pause(MEMORY_PAUSE_MS);
       return this.#once(operate);
     }
   }

@@ -30,10 +30,19 @@ export const CONTROL_FD = 3;
 
 export const FIRST_LANE_FD = 4;
 
+/** A canary key, and what shows that it makes the MACs that it made in other hosts. */
+export interface CanaryProof {
+  /** In hexadecimal. */
+  readonly id: string;
+  /** The start of its MAC of the reserved text, in hexadecimal. */
+  readonly mac: string;
+}
+
 /** Every lane has tried to open its session. */
 export interface ReadyMessage {
   readonly type: 'ready';
   readonly serial: string;
+  readonly canary: CanaryProof;
   /** The numbers of the lanes that have a session. At least one. */
   readonly lanes: readonly number[];
   readonly warmth: Warmth;
@@ -77,7 +86,8 @@ export function hostMessage(value: unknown, sessions: number): HostMessage | und
   }
 }
 
-function isReady({ serial, lanes, warmth, shortage }: ReadyMessage, sessions: number): boolean {
+function isReady(message: ReadyMessage, sessions: number): boolean {
+  const { serial, canary, lanes, warmth, shortage } = message;
   const hasLanes =
     Array.isArray(lanes) &&
     lanes.length > 0 &&
@@ -86,6 +96,8 @@ function isReady({ serial, lanes, warmth, shortage }: ReadyMessage, sessions: nu
   return (
     hasLanes &&
     typeof serial === 'string' &&
+    typeof canary?.id === 'string' &&
+    typeof canary.mac === 'string' &&
     typeof warmth?.warm === 'boolean' &&
     typeof warmth.why === 'string' &&
     (shortage === undefined || typeof shortage === 'string')

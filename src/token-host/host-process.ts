@@ -2,12 +2,19 @@ import { Socket } from 'node:net';
 import { constants, getPriority, setPriority } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { FINGERPRINT_BYTES } from '../domain/fingerprint.ts';
 import { forbidCoreDumps } from '../native/linux-process.ts';
 import { KeyLocations } from '../pkcs11/key-locations.ts';
 import { connectToken, type TokenConnection } from '../pkcs11/token-connection.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { ControlChannel } from './control-channel.ts';
-import { CONTROL_FD, FIRST_LANE_FD, type HostMessage, type StartMessage } from './host-messages.ts';
+import {
+  type CanaryProof,
+  CONTROL_FD,
+  FIRST_LANE_FD,
+  type HostMessage,
+  type StartMessage,
+} from './host-messages.ts';
 import type { LaneData, LaneMessage } from './session-lane.ts';
 
 /**
@@ -81,12 +88,16 @@ async function run(message: StartMessage): Promise<void> {
     throw new StartFailure('unavailable', `the token opens no session: ${shortage}`);
   }
   const { serial, warmth } = connection;
-  send({ type: 'ready', serial, lanes: open, shortage, warmth });
+  send({ type: 'ready', serial, canary: proofOf(connection), lanes: open, shortage, warmth });
   // What it finds is of use to nobody else where each lane has a connection of its own.
   if (message.survey && connection.isShared) await survey(connection, locations, ended);
   await ended;
   connection.close();
   control.close();
+}
+
+function proofOf({ canaryId, canaryMac }: TokenConnection): CanaryProof {
+  return { id: canaryId, mac: canaryMac.subarray(0, FINGERPRINT_BYTES).toString('hex') };
 }
 
 /** @throws {StartFailure} when a lane needs its own connection and cannot have one */

@@ -6,6 +6,7 @@ import type { Warmth } from '../domain/token-options.ts';
 import { StartFailure } from '../service/start-failure.ts';
 import { ControlChannel } from './control-channel.ts';
 import {
+  type CanaryProof,
   CONTROL_FD,
   type FailedMessage,
   FIRST_LANE_FD,
@@ -31,6 +32,7 @@ export interface HostOptions extends StartMessage {
 export class Host {
   readonly lanes: readonly Lane[];
   readonly serial: string;
+  readonly canary: CanaryProof;
   readonly warmth: Warmth;
   /** Why it has fewer lanes than asked for; undefined when it has all. */
   readonly shortage: string | undefined;
@@ -44,6 +46,7 @@ export class Host {
     this.lanes = ready.lanes.map((lane) => new Lane(pipes[lane] as Socket));
     for (const [lane, pipe] of pipes.entries()) if (!ready.lanes.includes(lane)) pipe.destroy();
     this.serial = ready.serial;
+    this.canary = ready.canary;
     this.warmth = ready.warmth;
     this.shortage = ready.shortage;
     this.exited = exited;
@@ -57,6 +60,10 @@ export class Host {
   static async start(options: HostOptions): Promise<Host> {
     const child = spawnHost(options);
     const exited = exitOf(child);
+    // Node 20 sends a signal for a child that it had no descriptors to spawn to its own process group.
+    if (child.pid === undefined) {
+      throw new StartFailure('unavailable', `the token host ${await exited}`);
+    }
     try {
       const ready = await readyMessage(child, exited, options);
       return new Host(child, ready, exited);

@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { StartFailure } from '../service/start-failure.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Host } from './host.ts';
+import type { CanaryProof } from './host-messages.ts';
 import type { LaneHost } from './lane-pool.ts';
 
 /** What the supervisor needs of a token host. */
 export interface SupervisedHost extends LaneHost {
   /** The serial number of the token that it uses. */
   readonly serial: string;
+  readonly canary: CanaryProof;
 }
 
 export interface SupervisorOptions<AnyHost extends SupervisedHost> {
@@ -49,6 +51,9 @@ const LONGEST_BACKOFF_MS = 5_000;
 const FINAL_KINDS: ReadonlySet<string> = new Set(['wrong-pin', 'wrong-token']);
 
 const NO_MORE_HOSTS = 'the token cannot be reached until an operator acts; the log says why';
+const ANOTHER_MAC =
+  'the canary key on the token makes another MAC than before: the token or its library is broken; ' +
+  'if it was so when sigild started, restart sigild';
 const TOKEN_AWAY = 'the token cannot be reached; sigild goes on trying, and its log says why';
 
 interface Running {
@@ -62,7 +67,9 @@ interface Running {
  *
  * 1. One host starts at a time, so that a wrong PIN is tried once. After a refused PIN, or when
  *    another token has taken the first one's place, no host starts again.
- * 2. While the first replacement of the last host is under way, calls wait for it. When it has
+ * 2. A host whose canary key makes another MAC than that of earlier hosts does not serve: it would
+ *    find other fingerprints for keys that were used before, and wrong MACs of all others.
+ * 3. While the first replacement of the last host is under way, calls wait for it. When it has
  *    failed they are refused at once, until the token is back.
  */
 export class Supervisor<AnyHost extends SupervisedHost = Host> {
@@ -72,6 +79,8 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
   readonly #losses = new Map<AnyHost, () => void>();
   #lastStart: Promise<unknown> = Promise.resolve();
   #serial: string | undefined;
+  /** As the latest host found it. */
+  #canary: CanaryProof | undefined;
   #final: StartFailure | undefined;
   #gaveUp = false;
 
@@ -180,13 +189,21 @@ export class Supervisor<AnyHost extends SupervisedHost = Host> {
   async #startWanted(spare: boolean): Promise<AnyHost | undefined> {
     if (!this.#mayStart()) return undefined;
     const host = await this.#startHost(spare);
-    if (this.#mayStart()) {
+    const isBroken = this.#makesAnotherMac(host);
+    if (this.#mayStart() && !isBroken) {
       this.#serial ??= host.serial;
+      this.#canary = host.canary;
       return host;
     }
     host.kill();
     await host.exited;
+    if (isBroken) throw new StartFailure('unavailable', ANOTHER_MAC);
     return undefined;
+  }
+
+  /** A canary key that was made anew, after somebody has removed the former one, is another key. */
+  #makesAnotherMac({ canary: { id, mac } }: AnyHost): boolean {
+    return this.#canary?.id === id && this.#canary.mac !== mac;
   }
 
   async #startHost(spare: boolean): Promise<AnyHost> {

@@ -126,7 +126,7 @@ const TITLED_POSITIONS = POSITIONS.map((position) => {
 });
 
 describe.each(TITLED_POSITIONS)('a code of %s, which %s', (_name, _when, position) => {
-  test('has its answer, and the next calls on every session are right', async () => {
+  test('fault 2 [shim]: each code has its answer, and the next calls on every session are right', async () => {
     const running = await faulty.start({ hosts: 1, sessionsPerHost: 2, warmKeys: 'on' });
 
     const outcomes: CaseOutcome[] = [];
@@ -180,7 +180,7 @@ describe('a code that ends the use of a process', () => {
     expect(signing).toThrow(TokenLost);
   });
 
-  test('has the answer of another host', async () => {
+  test('fault 2 [shim]: a code that ends the use of a process has the answer of another host', async () => {
     const codes = FATAL_CODES.slice(0, POSITIONS.length);
     const running = await faulty.start({ hosts: codes.length, sessionsPerHost: 1 });
     const outcomes: CaseOutcome[] = [];
@@ -196,7 +196,7 @@ describe('a code that ends the use of a process', () => {
   });
 });
 
-test('a code that comes twice has the answer that the table says', async () => {
+test('fault 2 [shim]: a code that comes twice has the answer that the table says', async () => {
   const running = await faulty.start({ hosts: 1, sessionsPerHost: 1 });
   const before = new Set(running.hosts);
   const answers: Outcome[] = [];
@@ -221,14 +221,25 @@ test('a code that comes twice has the answer that the table says', async () => {
   expect(running.hosts).toEqual(before);
 });
 
-test('a code that the canary key has too is answered by another host', async () => {
+test('fault 2 [shim]: a code that the canary key has too is answered by another host', async () => {
   const running = await faulty.start({ hosts: 1, sessionsPerHost: 1 });
   const before = new Set(running.hosts);
-  await faulty.shim.control(on('C_Sign').return('CKR_DEVICE_ERROR', { times: 2 }));
+  await faulty.shim.control(on('C_Sign').return('CKR_DEVICE_ERROR', { times: 3 }));
 
   expect(await running.sign()).toBe('signed');
 
   await running.hostsReplaced(before);
+});
+
+test('fault 2 [shim]: a code that the canary key has once costs its call alone, and no host', async () => {
+  const running = await faulty.start({ hosts: 1, sessionsPerHost: 1 });
+  const before = new Set(running.hosts);
+  await faulty.shim.control(on('C_Sign').return('CKR_DEVICE_ERROR', { times: 2 }));
+
+  expect(await running.sign()).toBe('TOKEN_UNAVAILABLE');
+
+  expect(await running.signMany(20)).toEqual({ signed: 20 });
+  expect(running.hosts).toEqual(before);
 });
 
 describe('a code of C_Verify', () => {

@@ -23,7 +23,7 @@ afterEach(() => faulty.reset());
 
 afterAll(() => faulty?.remove());
 
-test('with eight sessions a slow token signs at least three times as fast as with one', async () => {
+test('fault 1 [shim]: with eight sessions a slow token signs at least three times as fast as with one', async () => {
   const timeMs = async (sessionsPerHost: number) => {
     const running = await faulty.start({ hosts: 1, sessionsPerHost, warmKeys: 'off' });
     await shim.control(on('C_SignInit', 'C_Sign').delay(2));
@@ -42,7 +42,7 @@ test('with eight sessions a slow token signs at least three times as fast as wit
   expect(one / eight).toBeGreaterThan(3);
 });
 
-describe('a call that hangs', () => {
+describe('fault 5 [shim]: a call that hangs costs its host alone, and holds up no start and no end', () => {
   test('fails at its limit, its host is replaced, and all others are served', async () => {
     const running = await faulty.start({ callTimeoutMs: 500 });
     for (const name of ['C_SignInit', 'C_Sign'] as const) {
@@ -126,7 +126,7 @@ describe('a call that hangs', () => {
   });
 });
 
-test('a module that aborts and segfaults under load costs no call and spoils no MAC', async () => {
+test('fault 6 [shim]: a module that aborts and segfaults under load costs no call and spoils no MAC', async () => {
   const running = await faulty.start();
   const outcomes = new Set<Outcome>();
   const faults = shim.faults('C_Sign');
@@ -148,7 +148,7 @@ test('a module that aborts and segfaults under load costs no call and spoils no 
   expect([...outcomes]).toEqual(['signed']);
 });
 
-describe('a module that lies', () => {
+describe('fault 13 [shim]: a module that lies about a length, or when a host finds a key, is not believed', () => {
   test('about the length of a MAC is not believed', async () => {
     const running = await faulty.start({ hosts: 1, sessionsPerHost: 1 });
     for (const bytes of [1, 12, 32]) {
@@ -179,7 +179,7 @@ describe('a module that lies', () => {
   });
 });
 
-describe('a token that drops sessions', () => {
+describe('fault 11 [shim]: a token that drops or refuses sessions is used with those that it gives', () => {
   test('one at a time, is given new ones, and no call fails', async () => {
     const running = await faulty.start({ hosts: 1 });
     const faults = shim.faults('C_Sign');

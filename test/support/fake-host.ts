@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import { SigildError } from '../../src/domain/errors.ts';
 import { encodeFrame, FrameReader, numberFrame, timeFrame } from '../../src/token-host/frames.ts';
+import type { CanaryProof } from '../../src/token-host/host-messages.ts';
 import { Lane } from '../../src/token-host/lane.ts';
 import { encodeFailure, OPERATION, OUTCOME } from '../../src/token-host/protocol.ts';
 import type { SupervisedHost } from '../../src/token-host/supervisor.ts';
@@ -96,6 +97,7 @@ function numbered(frame: Buffer, call: number, workedMs = 0): Buffer {
 /** A token host without a process. A killed one lives on until a test lets it end. */
 export class FakeHost implements SupervisedHost {
   readonly serial: string;
+  readonly canary: CanaryProof;
   readonly sessions: readonly FakeSession[];
   readonly lanes: readonly Lane[];
   readonly exited: Promise<string>;
@@ -103,8 +105,9 @@ export class FakeHost implements SupervisedHost {
   ended = false;
   #exit: (how: string) => void = () => undefined;
 
-  constructor(sessions = 1, serial = 'serial') {
+  constructor(sessions = 1, serial = 'serial', canary: CanaryProof = { id: '01', mac: '0a' }) {
     this.serial = serial;
+    this.canary = canary;
     this.sessions = Array.from({ length: sessions }, () => new FakeSession());
     this.lanes = this.sessions.map((session) => session.lane);
     this.exited = new Promise((resolve) => {

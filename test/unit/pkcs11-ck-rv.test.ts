@@ -60,6 +60,7 @@ const ROWS: readonly Row[] = [
   ['CKR_TEMPLATE_INCOMPLETE', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_TEMPLATE_INCONSISTENT', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_TOKEN_WRITE_PROTECTED', 'kept', 'fail', 'TOKEN_REFUSED'],
+  ['CKR_SESSION_READ_ONLY', 'kept', 'fail', 'TOKEN_REFUSED'],
   ['CKR_OBJECT_HANDLE_INVALID', 'replaced', 'find-again', 'KEY_NOT_FOUND'],
   ['CKR_KEY_HANDLE_INVALID', 'replaced', 'find-again', 'KEY_NOT_FOUND'],
   ['CKR_SESSION_CLOSED', 'replaced', 'retry', 'TOKEN_UNAVAILABLE'],

@@ -292,6 +292,33 @@ describe.each(['wrong-pin', 'wrong-token'] as const)('after %s', (kind) => {
   });
 });
 
+describe('a host whose canary key', () => {
+  test('makes another MAC than before is ended, and another one tried', async () => {
+    const { starts, added, lose, pauses, transitions } = await startWithHosts(1);
+    await lose(added[0]);
+
+    const broken = new FakeHost(1, 'serial', { id: '01', mac: '0b' });
+    await starts[1]?.succeed(broken);
+    const wasKilled = broken.killed;
+    await broken.exit();
+    await pauses[0]?.end();
+    const sound = await starts[2]?.succeed();
+
+    expect(wasKilled).toBe(true);
+    expect(added.slice(1)).toEqual([sound]);
+    expect(transitions).toContain('failed');
+  });
+
+  test('was made anew serves', async () => {
+    const { starts, added, lose } = await startWithHosts(1);
+    await lose(added[0]);
+
+    const host = await starts[1]?.succeed(new FakeHost(1, 'serial', { id: '02', mac: '0b' }));
+
+    expect(added[1]).toBe(host);
+  });
+});
+
 describe('a spare host', () => {
   test('starts in turn with the others, on the same token, and fills no place', async () => {
     const { supervisor, starts, added, lose } = await startWithHosts(1);
