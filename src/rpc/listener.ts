@@ -34,8 +34,12 @@ export interface Refusal {
 }
 
 export interface ListenerEvents {
-  /** Takes over a connection whose caller is known. */
-  readonly onConnection: (socket: Socket, caller: Caller) => void;
+  /**
+   * Takes over a connection whose caller is known.
+   *
+   * @returns false when its client has too many already, and it was closed
+   */
+  readonly onConnection: (socket: Socket, caller: Caller) => boolean;
   readonly onRefusal: (refusal: Refusal) => void;
 }
 
@@ -111,8 +115,13 @@ export class Listener {
 
   #accept(socket: Socket, client: string): void {
     // A TLS handshake may end after the listener was closed.
-    if (this.#closed) socket.destroy();
-    else this.#events.onConnection(socket, { client, peer: peerOf(socket) ?? this.#address });
+    if (this.#closed) {
+      socket.destroy();
+      return;
+    }
+    const peer = peerOf(socket);
+    const isTaken = this.#events.onConnection(socket, { client, peer: peer ?? this.#address });
+    if (!isTaken) this.#refuse(peer, 'too many connections of one client');
   }
 
   #refuse(peer: string | undefined, reason: string): void {
