@@ -85,6 +85,7 @@ async function startService(unixSocket: string): Promise<string[]> {
       maxDataBytes: 1_048_576,
       maxInFlight: 4_096,
       maxInFlightPerClient: 2_048,
+      maxConnectionsPerClient: 256,
       maxStreamsPerClient: 64,
       maxSigningStreams: 128,
       maxSigningStreamsPerClient: 64,

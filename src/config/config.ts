@@ -36,6 +36,7 @@ export interface Config {
     readonly maxWaiting: number;
     readonly maxInFlight: number;
     readonly maxInFlightPerClient: number;
+    readonly maxConnectionsPerClient: number;
     /** Pipeline streams that one client has open. */
     readonly maxStreamsPerClient: number;
     /** SignStream and VerifyStream calls that are open, each with sessions of the token. */

@@ -62,6 +62,7 @@ const settings = {
     maxWaiting: integer(1, 65_536).default(1_024),
     maxInFlight: integer(1, 65_536).default(4_096),
     maxInFlightPerClient: integer(1, 65_536).default(2_048),
+    maxConnectionsPerClient: integer(1, 1_024).default(256),
     maxStreamsPerClient: integer(1, 65_536).default(64),
     maxSigningStreams: integer(1, 4_096).default(128),
     maxSigningStreamsPerClient: integer(1, 4_096).default(64),

@@ -1,9 +1,8 @@
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
-import type { Handle } from './attributes.ts';
 import { brokenResult } from './ck-rv.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { MECHANISMS } from './mechanisms.ts';
-import { findReserved, generateReserved } from './reserved-key.ts';
+import { findReserved, generateReserved, type ReservedKey } from './reserved-key.ts';
 import type { Session } from './session.ts';
 
 /** Not a key name, so that no client can use it. */
@@ -16,7 +15,7 @@ const CANARY_ALGORITHM = 'HMAC_SHA256';
  */
 export class Canary {
   readonly #expected: Buffer | undefined;
-  #handle: Handle | undefined;
+  #found: ReservedKey | undefined;
 
   /** @param expected the MAC that the key must make; undefined where it is not known yet */
   constructor(expected: Buffer | undefined) {
@@ -30,26 +29,26 @@ export class Canary {
    * @throws {CryptokiError} also when the MAC is not the expected one
    */
   sign(session: Session): Buffer | undefined {
-    const handle = this.#handle ?? findCanary(session);
-    if (handle === undefined) return undefined;
-    this.#handle = undefined;
-    const mac = signMac(session, canaryKey(handle), Buffer.from(FINGERPRINT_TEXT));
+    const found = this.#found ?? findCanary(session);
+    if (!found) return undefined;
+    this.#found = undefined;
+    const mac = signMac(session, canaryKey(found), Buffer.from(FINGERPRINT_TEXT));
     if (this.#expected && !mac.equals(this.#expected)) {
       throw brokenResult('C_Sign', 'the canary key made another MAC than before');
     }
-    this.#handle = handle;
+    this.#found = found;
     return mac;
   }
 
   /** The key itself. @returns undefined when the token holds no canary key @throws {CryptokiError} */
   key(session: Session): MacKey | undefined {
-    const handle = this.#handle ?? findCanary(session);
-    return handle && canaryKey(handle);
+    const found = this.#found ?? findCanary(session);
+    return found && canaryKey(found);
   }
 
-  /** Which key it is, in hexadecimal; to be called after {@link sign}. @throws {CryptokiError} */
-  id(session: Session): string {
-    return this.#handle === undefined ? '' : idOf(session, this.#handle).toString('hex');
+  /** Which key has signed last, in hexadecimal; empty when that failed. */
+  get id(): string {
+    return this.#found?.id.toString('hex') ?? '';
   }
 
   /** Generates the canary key. @throws {CryptokiError} */
@@ -59,11 +58,11 @@ export class Canary {
 }
 
 /** Where several daemons made one each at the same time, all use the one with the lowest id. */
-function findCanary(session: Session): Handle | undefined {
-  return findReserved(session, CANARY_LABEL)[0]?.handle;
+function findCanary(session: Session): ReservedKey | undefined {
+  return findReserved(session, CANARY_LABEL)[0];
 }
 
-function canaryKey(handle: Handle): MacKey {
+function canaryKey({ handle }: ReservedKey): MacKey {
   return {
     handle,
     mechanism: { mechanism: MECHANISMS[CANARY_ALGORITHM].type },

@@ -1,5 +1,6 @@
 import { SigildError } from '../domain/errors.ts';
 import { type Cost, ONE_CALL, type RateLimits } from './rate-limits.ts';
+import { Tally } from './tally.ts';
 
 export interface AdmissionLimits {
   /** Requests that are worked on at once. */
@@ -19,6 +20,8 @@ export interface AdmissionOptions {
   readonly maxInFlightOf?: ReadonlyMap<string, number>;
   /** Without it there is no limit on what is asked for in a time. */
   readonly rates?: RateLimits | undefined;
+  /** Told of each request, also of those that are refused. */
+  readonly onRequest?: (client: string, cost: Cost) => void;
 }
 
 /**
@@ -33,13 +36,15 @@ export class Admission {
   readonly #signingStreams = new Tally();
   readonly #maxInFlightOf: ReadonlyMap<string, number>;
   readonly #rates: RateLimits | undefined;
+  readonly #onRequest: AdmissionOptions['onRequest'];
   #total = 0;
   #totalSigningStreams = 0;
 
-  constructor(limits: AdmissionLimits, { maxInFlightOf, rates }: AdmissionOptions = {}) {
+  constructor(limits: AdmissionLimits, { maxInFlightOf, rates, onRequest }: AdmissionOptions = {}) {
     this.#limits = limits;
     this.#maxInFlightOf = maxInFlightOf ?? new Map();
     this.#rates = rates;
+    this.#onRequest = onRequest;
   }
 
   get inFlight(): number {
@@ -52,6 +57,7 @@ export class Admission {
    * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED, RATE_LIMITED
    */
   enter(client: string, cost: Cost = ONE_CALL): void {
+    this.#onRequest?.(client, cost);
     const own = this.#inFlight.of(client);
     if (own >= (this.#maxInFlightOf.get(client) ?? this.#limits.maxInFlightPerClient)) {
       throw clientSaturated(`${own} requests in flight`, 'wait for answers');
@@ -75,6 +81,7 @@ export class Admission {
    * @throws {SigildError} CLIENT_SATURATED
    */
   openStream(client: string): void {
+    this.#onRequest?.(client, ONE_CALL);
     const own = this.#streams.of(client);
     if (own >= this.#limits.maxStreamsPerClient) {
       throw clientSaturated(`${own} Pipeline streams open`, 'send more frames on those');
@@ -92,6 +99,7 @@ export class Admission {
    * @throws {SigildError} CLIENT_SATURATED, POOL_SATURATED, RATE_LIMITED
    */
   enterSigningStream(client: string): void {
+    this.#onRequest?.(client, ONE_CALL);
     const own = this.#signingStreams.of(client);
     if (own >= this.#limits.maxSigningStreamsPerClient) {
       throw clientSaturated(`${own} SignStream and VerifyStream calls open`, 'end some of those');
@@ -112,28 +120,6 @@ export class Admission {
   /** Counts data of such a call. @returns how many milliseconds to wait before more are read */
   paceMs(client: string, bytes: number): number {
     return this.#rates?.paceMs(client, bytes) ?? 0;
-  }
-}
-
-/** How many of something each client has. */
-class Tally {
-  readonly #counts = new Map<string, { count: number }>();
-
-  of(client: string): number {
-    return this.#counts.get(client)?.count ?? 0;
-  }
-
-  add(client: string): void {
-    const own = this.#counts.get(client);
-    if (own) own.count += 1;
-    else this.#counts.set(client, { count: 1 });
-  }
-
-  remove(client: string): void {
-    const own = this.#counts.get(client);
-    if (!own) throw new Error('something was counted out that had not been counted in');
-    own.count -= 1;
-    if (own.count === 0) this.#counts.delete(client);
   }
 }
 

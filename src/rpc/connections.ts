@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { Tally } from './tally.ts';
 
 /** Who is at the other end of a connection. */
 export interface Caller {
@@ -7,6 +8,19 @@ export interface Caller {
   readonly client: string;
   /** For the log: an address and port, or the listener's address where the peer has none. */
   readonly peer: string;
+}
+
+/**
+ * How long a peer has to say that it speaks HTTP/2: a preface of 24 bytes and a SETTINGS frame, whose
+ * head has 9. Everything after that gRPC's keepalive bounds.
+ */
+const PREFACE_LIMIT_MS = 10_000;
+const PREFACE_BYTES = 33;
+
+export interface ConnectionsOptions {
+  /** Of one client; further ones are closed. */
+  readonly maxPerClient?: number;
+  readonly prefaceLimitMs?: number;
 }
 
 /** How long a peer has to close its side of a connection when this side is closed. */
@@ -21,11 +35,27 @@ const LINGER_MS = 2_000;
  */
 export class Connections {
   readonly #callers = new Map<string, Caller>();
+  readonly #ofClients = new Tally();
+  readonly #maxPerClient: number;
+  readonly #prefaceLimitMs: number;
   #opened = 0;
   #emptied: () => void = () => undefined;
 
-  /** @param socket one that no HTTP/2 session owns yet; it is forgotten when it closes */
-  add(socket: Socket, caller: Caller): void {
+  constructor(options: ConnectionsOptions = {}) {
+    this.#maxPerClient = options.maxPerClient ?? Number.POSITIVE_INFINITY;
+    this.#prefaceLimitMs = options.prefaceLimitMs ?? PREFACE_LIMIT_MS;
+  }
+
+  /**
+   * @param socket one that no HTTP/2 session owns yet; it is forgotten when it closes
+   * @returns false when the client has too many connections; the socket is destroyed then
+   */
+  add(socket: Socket, caller: Caller): boolean {
+    if (this.#ofClients.of(caller.client) >= this.#maxPerClient) {
+      socket.destroy();
+      return false;
+    }
+    this.#ofClients.add(caller.client);
     this.#opened += 1;
     const name = `connection-${this.#opened}`;
     Object.defineProperties(socket, {
@@ -36,7 +66,15 @@ export class Connections {
     socket.once('finish', () => {
       setTimeout(() => socket.destroy(), LINGER_MS).unref();
     });
-    socket.once('close', () => this.#remove(name));
+    const readBefore = socket.bytesRead;
+    const limit = setTimeout(() => {
+      if (socket.bytesRead - readBefore < PREFACE_BYTES) socket.destroy();
+    }, this.#prefaceLimitMs).unref();
+    socket.once('close', () => {
+      clearTimeout(limit);
+      this.#remove(name, caller.client);
+    });
+    return true;
   }
 
   /** @returns undefined when the connection of that name has closed */
@@ -56,8 +94,9 @@ export class Connections {
     await pause(limitMs, undefined, { signal: limit.signal }).catch(() => undefined);
   }
 
-  #remove(name: string): void {
+  #remove(name: string, client: string): void {
     this.#callers.delete(name);
+    this.#ofClients.remove(client);
     if (this.#callers.size === 0) this.#emptied();
   }
 }

@@ -38,8 +38,12 @@ export interface Refusal {
 }
 
 export interface ListenerEvents {
-  /** Takes over a connection whose caller is known. */
-  readonly onConnection: (socket: Socket, caller: Caller) => void;
+  /**
+   * Takes over a connection whose caller is known.
+   *
+   * @returns false when its client has too many already, and it was closed
+   */
+  readonly onConnection: (socket: Socket, caller: Caller) => boolean;
   readonly onRefusal: (refusal: Refusal) => void;
 }
 
@@ -130,8 +134,12 @@ export class Listener {
 
   #accept(socket: Socket, client: string, peer = peerOf(socket) ?? this.#address): void {
     // A TLS handshake may end after the listener was closed.
-    if (this.#closed) socket.destroy();
-    else this.#events.onConnection(socket, { client, peer });
+    if (this.#closed) {
+      socket.destroy();
+      return;
+    }
+    const isTaken = this.#events.onConnection(socket, { client, peer });
+    if (!isTaken) this.#refuse(peer, 'too many connections of one client');
   }
 
   #acceptPeer(socket: Socket): void {

@@ -18,6 +18,7 @@ import { Listener, type ListenerOptions } from './listener.ts';
 import { type MessageStreamLimits, MessageStreams } from './message-streams.ts';
 import { Pipelines } from './pipeline.ts';
 import { RateLimits, type Rates } from './rate-limits.ts';
+import { ReadingTurns } from './reading-turns.ts';
 import { type ReportedRefusal, refusalReport } from './refusal-report.ts';
 import type { RequestObserver } from './request.ts';
 import { signingHandlers } from './signing-handlers.ts';
@@ -43,6 +44,8 @@ export interface RpcServerOptions extends Omit<ChangingServices, 'keys' | 'impor
     MessageStreamLimits & {
       /** The most data of one message; the services refuse more. */
       readonly maxDataBytes: number;
+      /** Over all listeners; further ones are closed. */
+      readonly maxConnectionsPerClient: number;
       /** Of all clients together, and of each for which {@link clients} says nothing else. */
       readonly rates?: Rates;
       readonly ratesPerClient?: Rates;
@@ -96,10 +99,12 @@ export interface RpcServer {
 const OVERSIZE_BYTES = 4 * 1024 * 1024;
 
 /**
- * A client's library holds further requests back. No limit on what a client can make the daemon do,
- * as a stream that is reset makes room at once: {@link Admission} is that.
+ * A client's library holds further requests back; with as many a connection is as fast as it can be.
+ * All that a connection offers is read at once, so that this is also for how many calls of one client
+ * another waits. No limit on what a client can make the daemon do, as a stream that is reset makes
+ * room at once: {@link Admission} is that.
  */
-const MAX_STREAMS_PER_CONNECTION = 1_000;
+const MAX_STREAMS_PER_CONNECTION = 100;
 
 /** A connection whose peer has vanished is closed after both together. */
 const KEEPALIVE_INTERVAL_MS = 60_000;
@@ -113,10 +118,11 @@ const FAREWELL_MS = 200;
 
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { health, limits, observer, defaultDeadlineMs, audit } = options;
-  const connections = new Connections();
+  const connections = new Connections({ maxPerClient: limits.maxConnectionsPerClient });
+  const turns = new ReadingTurns();
   const environment = {
     connections,
-    admission: admissionOf(options),
+    admission: admissionOf(options, turns),
     defaultDeadlineMs,
     observer,
     audit,
@@ -147,8 +153,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const listeners: Listener[] = [];
   const events = {
     onConnection: (socket: Socket, caller: Caller) => {
-      connections.add(socket, caller);
+      if (!connections.add(socket, caller)) return false;
+      turns.add(socket, caller.client);
       injector.injectConnection(socket);
+      return true;
     },
     onRefusal: refusalReport(options.onRefusal),
   };
@@ -200,7 +208,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   };
 }
 
-function admissionOf({ limits, clients = [] }: RpcServerOptions): Admission {
+function admissionOf({ limits, clients = [] }: RpcServerOptions, turns: ReadingTurns): Admission {
   const { rates: inAll = {}, ratesPerClient: perClient = {} } = limits;
   const ownRates = new Map(clients.map(({ name, limits: own }) => [name, own]));
   return new Admission(limits, {
@@ -210,5 +218,6 @@ function admissionOf({ limits, clients = [] }: RpcServerOptions): Admission {
       ),
     ),
     rates: new RateLimits({ inAll, perClient, clients: ownRates }),
+    onRequest: (client, cost) => turns.count(client, cost),
   });
 }

@@ -69,6 +69,7 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
       maxDataBytes: MAX_DATA_BYTES,
       maxInFlight: 1_000,
       maxInFlightPerClient: 500,
+      maxConnectionsPerClient: 64,
       maxStreamsPerClient: 64,
       maxSigningStreams: 128,
       maxSigningStreamsPerClient: 64,

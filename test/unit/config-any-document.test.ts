@@ -5,6 +5,7 @@ import { MINIMAL, problemsOf } from '../support/config-file.ts';
 
 const EVERYTHING = `${MINIMAL}keys: { refreshIntervalMs: 10000, lookupTimeoutMs: 30000 }
 limits: { maxDataBytes: 1, maxWaiting: 1, maxInFlight: 1, maxInFlightPerClient: 1, maxStreamsPerClient: 1,
+  maxConnectionsPerClient: 1,
   maxSigningStreams: 1, maxSigningStreamsPerClient: 1, signingStreamIdleMs: 100, signingStreamLimitMs: 1000,
   rates: { callsPerSecond: 1, callBurst: 1, callsPerDay: 1, bytesPerSecond: 1024, byteBurst: 1024 },
   ratesPerClient: { callsPerSecond: 1 } }

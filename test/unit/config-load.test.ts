@@ -58,6 +58,7 @@ describe('a right configuration', () => {
         maxWaiting: 1_024,
         maxInFlight: 4_096,
         maxInFlightPerClient: 2_048,
+        maxConnectionsPerClient: 256,
         maxStreamsPerClient: 64,
         maxSigningStreams: 128,
         maxSigningStreamsPerClient: 64,
