@@ -51,7 +51,7 @@ export class Listener {
   readonly #events: ListenerEvents;
   readonly #sockets = new Set<Socket>();
   #address = '';
-  #identify: IdentifyPeer = () => undefined;
+  #identify: IdentifyPeer = () => ({ client: undefined, refusal: 'it came too early' });
   #release: () => Promise<void> = async () => undefined;
   #closed = false;
 
@@ -128,11 +128,11 @@ export class Listener {
 
   #acceptPeer(socket: Socket): void {
     const peer = this.#identify(socket);
-    if (peer?.client !== undefined) {
+    if (peer.client !== undefined) {
       this.#accept(socket, peer.client, `${this.#address} (${peer.description})`);
       return;
     }
-    this.#refuse(peer?.description, peer ? 'no client is this user or group' : 'it has closed');
+    this.#refuse(peer.description, peer.refusal);
     socket.destroy();
   }
 
