@@ -57,7 +57,7 @@ export class Listener {
   readonly #sockets = new Set<Socket>();
   #tls: TlsServer | undefined;
   #address = '';
-  #identify: IdentifyPeer = () => undefined;
+  #identify: IdentifyPeer = () => ({ client: undefined, refusal: 'it came too early' });
   #release: () => Promise<void> = async () => undefined;
   #closed = false;
 
@@ -144,11 +144,11 @@ export class Listener {
 
   #acceptPeer(socket: Socket): void {
     const peer = this.#identify(socket);
-    if (peer?.client !== undefined) {
+    if (peer.client !== undefined) {
       this.#accept(socket, peer.client, `${this.#address} (${peer.description})`);
       return;
     }
-    this.#refuse(peer?.description, peer ? 'no client is this user or group' : 'it has closed');
+    this.#refuse(peer.description, peer.refusal);
     socket.destroy();
   }
 

@@ -12,16 +12,13 @@ export interface PeerRule {
   readonly client: string;
 }
 
-/** Who has connected to a unix socket. */
-export interface IdentifiedPeer {
-  /** Undefined where no rule is about it. */
-  readonly client: string | undefined;
-  /** For the log. */
-  readonly description: string;
-}
+/** Who has connected to a unix socket; `description` and `refusal` are for the log. */
+export type IdentifiedPeer =
+  | { readonly client: string; readonly description: string }
+  | { readonly client: undefined; readonly description?: string; readonly refusal: string };
 
-/** @returns undefined when the connection has closed */
-export type IdentifyPeer = (socket: Socket) => IdentifiedPeer | undefined;
+/** Never throws. */
+export type IdentifyPeer = (socket: Socket) => IdentifiedPeer;
 
 /** user_namespaces(7): every id stands for itself. */
 const OWN_IDS = /^\s*0\s+0\s+4294967295\s*$/;
@@ -43,14 +40,24 @@ export async function peerIdentifier(rules: readonly PeerRule[]): Promise<Identi
   }
   assertOwnIds();
   const known = await Promise.all(rules.map(resolved));
+  const clientOf = (peer: PeerCredentials) => known.find((rule) => rule.isAbout(peer))?.client;
   return (socket) => {
-    const fd = descriptorOf(socket);
-    if (fd === undefined) return undefined;
-    const peer = functions.peerOf(fd);
-    const { pid, uid, gid } = peer;
-    const client = known.find((matches) => matches.isAbout(peer))?.client;
-    return { client, description: `uid ${uid}, gid ${gid}, pid ${pid}` };
+    try {
+      return identified(functions.peerOf(descriptorOf(socket)), clientOf);
+    } catch {
+      return { client: undefined, refusal: 'its peer cannot be found out' };
+    }
   };
+}
+
+function identified(
+  peer: PeerCredentials,
+  clientOf: (peer: PeerCredentials) => string | undefined,
+): IdentifiedPeer {
+  const client = clientOf(peer);
+  const description = `uid ${peer.uid}, gid ${peer.gid}, pid ${peer.pid}`;
+  if (client !== undefined) return { client, description };
+  return { client, description, refusal: 'no client is this user or group' };
 }
 
 async function resolved({ by, id: account, client }: PeerRule) {
@@ -76,8 +83,8 @@ function assertOwnIds(): void {
   }
 }
 
-/** Node has no public way to it. */
-function descriptorOf(socket: Socket): number | undefined {
+/** Node has no public way to it. @returns a negative number when the connection has closed */
+function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } };
-  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
+  return handle?.fd ?? -1;
 }

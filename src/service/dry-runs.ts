@@ -8,6 +8,7 @@ import { KeyImport } from './key-import.ts';
 import { KeyLifecycle } from './key-lifecycle.ts';
 import { KeyService } from './key-service.ts';
 import { KeySettingsService } from './key-settings.ts';
+import type { Token } from './ports.ts';
 import { Rehearsal, type RehearsedToken } from './rehearsal.ts';
 import { SigningService, type SigningServiceOptions } from './signing-service.ts';
 import { Turns } from './turns.ts';
@@ -25,6 +26,8 @@ export interface DryRunsOptions
   extends DestroyDelays,
     Pick<SigningServiceOptions, 'enabledAlgorithms' | 'maxDataBytes'> {
   readonly token: RehearsedToken;
+  /** The daemon's own. */
+  readonly catalog: Pick<KeyCatalog, 'confirm'>;
   readonly policy: AccessPolicy;
   readonly minRotationPeriodMs: number;
   readonly lookupTimeoutMs: number;
@@ -43,9 +46,13 @@ export class DryRuns {
     this.#options = options;
   }
 
-  /** For one request, which signs nothing and finds no signature valid. */
+  /**
+   * For one request, which signs nothing and finds no signature valid. However many there are, they
+   * read no key more often than {@link KeyCatalog.confirm} does.
+   */
   signing(): Pick<SigningService, 'sign' | 'verify'> {
-    return new SigningService(this.#rehearse());
+    const { catalog } = this.#options;
+    return new SigningService(this.#rehearse((name, signal) => catalog.confirm(name, signal)));
   }
 
   /**
@@ -73,10 +80,10 @@ export class DryRuns {
     return shared.token.shown(key);
   }
 
-  #rehearse() {
+  #rehearse(findKey?: Token['findKey']) {
     const { policy, enabledAlgorithms, maxDataBytes, lookupTimeoutMs } = this.#options;
     const { minRotationPeriodMs, destroyDelayMs, minDestroyDelayMs } = this.#options;
-    const token = new Rehearsal(this.#options.token);
+    const token = new Rehearsal(this.#options.token, findKey);
     // Whom the daemon tells of what it finds, it tells with its own reads.
     const catalog = new KeyCatalog({ token, lookupTimeoutMs, onAmbiguous: () => undefined });
     return {

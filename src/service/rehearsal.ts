@@ -31,13 +31,19 @@ export type RehearsedToken = Pick<
  */
 export class Rehearsal implements Omit<Token, Untried> {
   readonly #token: RehearsedToken;
+  readonly #findKey: Token['findKey'];
   /** By name: keys as the request would have changed them. */
   readonly #changed = new Map<string, Key>();
   /** The ids of versions that it would have made. */
   readonly #made = new Set<string>();
 
-  constructor(token: RehearsedToken) {
+  /** @param findKey where it is not to be the token's */
+  constructor(
+    token: RehearsedToken,
+    findKey: Token['findKey'] = (name, signal) => token.findKey(name, signal),
+  ) {
     this.#token = token;
+    this.#findKey = findKey;
   }
 
   /** A key as its caller may see it: a version that was not made has no id. */
@@ -49,7 +55,7 @@ export class Rehearsal implements Omit<Token, Untried> {
   }
 
   async findKey(name: string, signal: Cancellation): Promise<Key | undefined> {
-    return this.#changed.get(name) ?? (await this.#token.findKey(name, signal));
+    return this.#changed.get(name) ?? (await this.#findKey(name, signal));
   }
 
   listKeys(known: KnownKeys | undefined, signal: Cancellation): Promise<ListedKeys> {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Client, connect, type Key, SigildError } from '../../src/client/client.ts';
 import { namePattern } from '../../src/domain/name-pattern.ts';
+import { wrapSecret } from '../../src/service/secret-wrapping.ts';
 import type { FakeToken } from '../support/fake-token.ts';
 import { type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
 
@@ -108,6 +109,19 @@ test('a change that was made with the same request id is told of as it stands', 
   const tried = await client.keys.create('new', 'HMAC_SHA256', { requestId: 'one', dryRun: true });
 
   expect(tried).toEqual(made);
+});
+
+test('an import key that was tried with serves still', async () => {
+  const caller = rpc.connect(await rpc.listen('import.sock'));
+  const algorithm = 'HMAC_SHA256';
+  const { importKeyId = '', publicKeyDer = SECRET } = await caller.getImportKey({ algorithm });
+  const wrappedKey = wrapSecret(SECRET, publicKeyDer, 'RSA_OAEP_SHA256_AES_256_KWP');
+  const request = { key: 'partner', algorithm, importKeyId, wrappedKey } as const;
+
+  await caller.importKey({ ...request, dryRun: true });
+
+  const { key } = await caller.importKey(request);
+  expect(key?.versions).toHaveLength(1);
 });
 
 test('the version that would sign is told, and the signature is empty', async () => {
