@@ -55,7 +55,7 @@ export class Canary {
 
 /** Where several daemons made one each at the same time, all use the one with the lowest id. */
 function findCanary(session: Session): Handle | undefined {
-  return findReserved(session, CANARY_LABEL)[0]?.handle;
+  return findReserved(session, CANARY_LABEL)[0];
 }
 
 function canaryKey(handle: Handle): MacKey {
