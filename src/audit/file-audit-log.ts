@@ -112,11 +112,12 @@ export class FileAuditLog implements AuditLog {
     }
   }
 
-  /** Seals the log when it says that the daemon stops, and closes it. */
+  /** Seals the log when it says that the daemon stops, and closes it; one that has not begun stays. */
   async stop(): Promise<void> {
     try {
+      if (!this.#seals) return;
       await this.#writer.write('"kind":"stop"');
-      await this.#seals?.stop();
+      await this.#seals.stop();
     } finally {
       await this.close();
     }

@@ -20,7 +20,7 @@ import { KEY_PROOF } from './key-template.ts';
 import { signMac } from './mac.ts';
 import { MECHANISMS } from './mechanisms.ts';
 import { createDataObject } from './record-objects.ts';
-import { findReserved, generateReserved, type ReservedKey } from './reserved-key.ts';
+import { findReserved, generateReserved, idOf } from './reserved-key.ts';
 import type { Session } from './session.ts';
 
 const ALGORITHM = 'HMAC_SHA256';
@@ -45,7 +45,7 @@ const TEXT_START = Buffer.from('sigild audit ');
  */
 export function auditKey(session: Session): string {
   const key = findAuditKeys(session)[0] ?? makeAuditKey(session);
-  return key.id.toString('hex');
+  return idOf(session, key).toString('hex');
 }
 
 /**
@@ -57,10 +57,10 @@ export function auditMac(session: Session, keyId: string, text: Buffer): Buffer 
   if (!text.subarray(0, TEXT_START.byteLength).equals(TEXT_START)) {
     throw new SigildError('DATA_RESERVED', 'the audit key signs texts of the audit log alone');
   }
-  const key = findAuditKeys(session).find(({ id }) => id.toString('hex') === keyId);
-  if (!key) throw new SigildError('KEY_NOT_FOUND', 'the audit key is no longer on the token');
+  const handle = findAuditKeys(session).find((key) => idOf(session, key).toString('hex') === keyId);
+  if (!handle) throw new SigildError('KEY_NOT_FOUND', 'the audit key is no longer on the token');
   const mechanism = { mechanism: MECHANISMS[ALGORITHM].type };
-  return signMac(session, { handle: key.handle, mechanism, macBytes: MAC_BYTES }, text);
+  return signMac(session, { handle, mechanism, macBytes: MAC_BYTES }, text);
 }
 
 /** @param log its UUID @returns the newest, where several are there @throws {CryptokiError} */
@@ -91,11 +91,11 @@ export function keepAuditHead(session: Session, log: string, head: AuditHead): v
   }
 }
 
-function findAuditKeys(session: Session): ReservedKey[] {
+function findAuditKeys(session: Session): readonly Handle[] {
   return findReserved(session, AUDIT_KEY_LABEL, PROVEN);
 }
 
-function makeAuditKey(session: Session): ReservedKey {
+function makeAuditKey(session: Session): Handle {
   const handle = generateReserved(session, AUDIT_KEY_LABEL, ALGORITHM);
   const [key] = findAuditKeys(session);
   if (key) return key;

@@ -1,8 +1,9 @@
 import { FINGERPRINT_TEXT } from '../service/reserved-text.ts';
+import type { Handle } from './attributes.ts';
 import { brokenResult } from './ck-rv.ts';
 import { type MacKey, signMac } from './mac.ts';
 import { MECHANISMS } from './mechanisms.ts';
-import { findReserved, generateReserved, type ReservedKey } from './reserved-key.ts';
+import { findReserved, generateReserved, idOf } from './reserved-key.ts';
 import type { Session } from './session.ts';
 
 /** Not a key name, so that no client can use it. */
@@ -15,7 +16,7 @@ const CANARY_ALGORITHM = 'HMAC_SHA256';
  */
 export class Canary {
   readonly #expected: Buffer | undefined;
-  #found: ReservedKey | undefined;
+  #handle: Handle | undefined;
 
   /** @param expected the MAC that the key must make; undefined where it is not known yet */
   constructor(expected: Buffer | undefined) {
@@ -29,26 +30,26 @@ export class Canary {
    * @throws {CryptokiError} also when the MAC is not the expected one
    */
   sign(session: Session): Buffer | undefined {
-    const found = this.#found ?? findCanary(session);
-    if (!found) return undefined;
-    this.#found = undefined;
-    const mac = signMac(session, canaryKey(found), Buffer.from(FINGERPRINT_TEXT));
+    const handle = this.#handle ?? findCanary(session);
+    if (handle === undefined) return undefined;
+    this.#handle = undefined;
+    const mac = signMac(session, canaryKey(handle), Buffer.from(FINGERPRINT_TEXT));
     if (this.#expected && !mac.equals(this.#expected)) {
       throw brokenResult('C_Sign', 'the canary key made another MAC than before');
     }
-    this.#found = found;
+    this.#handle = handle;
     return mac;
   }
 
   /** The key itself. @returns undefined when the token holds no canary key @throws {CryptokiError} */
   key(session: Session): MacKey | undefined {
-    const found = this.#found ?? findCanary(session);
-    return found && canaryKey(found);
+    const handle = this.#handle ?? findCanary(session);
+    return handle && canaryKey(handle);
   }
 
-  /** Which key has signed last, in hexadecimal; empty when that failed. */
-  get id(): string {
-    return this.#found?.id.toString('hex') ?? '';
+  /** Which key it is, in hexadecimal; to be called after {@link sign}. @throws {CryptokiError} */
+  id(session: Session): string {
+    return this.#handle === undefined ? '' : idOf(session, this.#handle).toString('hex');
   }
 
   /** Generates the canary key. @throws {CryptokiError} */
@@ -58,11 +59,11 @@ export class Canary {
 }
 
 /** Where several daemons made one each at the same time, all use the one with the lowest id. */
-function findCanary(session: Session): ReservedKey | undefined {
+function findCanary(session: Session): Handle | undefined {
   return findReserved(session, CANARY_LABEL)[0];
 }
 
-function canaryKey({ handle }: ReservedKey): MacKey {
+function canaryKey(handle: Handle): MacKey {
   return {
     handle,
     mechanism: { mechanism: MECHANISMS[CANARY_ALGORITHM].type },

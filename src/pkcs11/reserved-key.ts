@@ -2,26 +2,14 @@ import { randomBytes } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
 import type { MacAlgorithm } from '../domain/algorithm.ts';
 import { encodeVersionId, TAG_BYTES } from '../domain/version-id.ts';
-import {
-  AttributeReader,
-  findObjects,
-  type Handle,
-  nativeTemplate,
-  type Template,
-} from './attributes.ts';
+import { findObjects, type Handle, nativeTemplate, type Template } from './attributes.ts';
 import { ck } from './ck-rv.ts';
 import { macKeyTemplate } from './key-template.ts';
 import type { Session } from './session.ts';
 
-/** A key that the daemon has for itself: no client can name its label. */
-export interface ReservedKey {
-  readonly handle: Handle;
-  readonly id: Buffer;
-}
-
 /**
- * Finds the keys with a reserved label, of which several daemons may have made one each at the same
- * time: the one with the lowest id first.
+ * Finds the keys with a reserved label, which no client can name. Where several daemons made one each at
+ * the same time, the one with the lowest id is the first.
  *
  * @param besides what else such a key has to be
  * @throws {CryptokiError}
@@ -30,7 +18,7 @@ export function findReserved(
   session: Session,
   label: string,
   besides: Template = new Map(),
-): ReservedKey[] {
+): readonly Handle[] {
   const handles = findObjects(
     session,
     new Map<number, number | boolean | string | Buffer>([
@@ -40,13 +28,17 @@ export function findReserved(
       ...besides,
     ]),
   );
-  const reader = new AttributeReader();
-  return handles
-    .map((handle) => {
-      const id = reader.read(session, handle, [pkcs11js.CKA_ID]).bytes(pkcs11js.CKA_ID);
-      return { handle, id: id ?? Buffer.alloc(0) };
-    })
-    .sort((a, b) => a.id.compare(b.id));
+  if (handles.length < 2) return handles;
+  const keys = handles.map((handle) => ({ handle, id: idOf(session, handle) }));
+  return keys.sort((a, b) => a.id.compare(b.id)).map(({ handle }) => handle);
+}
+
+/** A key's CKA_ID. @throws {CryptokiError} */
+export function idOf({ lib, handle }: Session, key: Handle): Buffer {
+  const [id] = ck('C_GetAttributeValue', () =>
+    lib.C_GetAttributeValue(handle, key, [{ type: pkcs11js.CKA_ID }]),
+  );
+  return Buffer.isBuffer(id?.value) ? id.value : Buffer.alloc(0);
 }
 
 /** Generates a key with a reserved label. @returns its handle @throws {CryptokiError} */

@@ -75,7 +75,7 @@ function connect(options: TokenConnectionOptions): TokenConnection {
   return {
     slot,
     serial: info.serialNumber,
-    canaryId: canary.id,
+    canaryId: canary.id(keeper),
     canaryMac,
     warmth: decideWarmth(options.warmKeys, keeper, canary, canaryMac),
     isShared: joinsOtherThreads(options.module),

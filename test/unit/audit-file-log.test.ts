@@ -150,11 +150,16 @@ describe('a start', () => {
     logs = [];
 
     const second = await open();
+    const before = readFileSync(file, 'utf8');
 
-    await expect(second.start(token)).rejects.toMatchObject({
+    const start = second.start(token);
+
+    await expect(start).rejects.toMatchObject({
       kind: 'configuration',
       message: expect.stringContaining('lines were removed'),
     });
+    await second.stop();
+    expect(readFileSync(file, 'utf8')).toBe(before);
   });
 });
 
