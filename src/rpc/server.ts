@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import type { KeyImport } from '../service/key-import.ts';
 import type { SigningService } from '../service/signing-service.ts';
 import type { StreamService } from '../service/stream-service.ts';
@@ -87,6 +87,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     defaultDeadlineMs,
     observer,
   };
+  // The library writes headers that it cannot read to stderr: clients would fill the journal.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.enable_channelz': 0,
     'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
