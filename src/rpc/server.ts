@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import type { ChangingServices, DryRuns } from '../service/dry-runs.ts';
 import type { KeyImport } from '../service/key-import.ts';
 import type { AuditLog } from '../service/ports.ts';
@@ -127,6 +127,8 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
     observer,
     audit,
   };
+  // The library writes headers that it cannot read to stderr: clients would fill the journal.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.enable_channelz': 0,
     'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,

@@ -54,7 +54,8 @@ const FAILURE = new SigildError('FIELD_INVALID', 'key: is wrong', {
 const CORPUS: [Buffer][] = corpus('host-payloads').map(({ bytes }) => [bytes]);
 
 const PAYLOADS = [
-  ...corpus('host-payloads').map(({ bytes }) => bytes),
+  // Without those that are there for their length.
+  ...CORPUS.flat().filter(({ byteLength }) => byteLength < 1_000),
   payloadOf(encodeSign(ref, [data, Buffer.alloc(0), data])),
   payloadOf(encodeVerify([ref, ref], [{ data, mac }])),
   payloadOf(encodeSignAgreed(ref, Buffer.alloc(65, 4), [data])),
