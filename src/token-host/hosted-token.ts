@@ -227,9 +227,11 @@ export class HostedToken implements Token {
     );
     const outcomes = await Promise.allSettled(probes);
     if (outcomes.some(({ status }) => status === 'fulfilled')) return;
-    const [failed] = outcomes.filter((outcome) => outcome.status === 'rejected');
-    if (failed) throw failed.reason;
-    throw new SigildError('TOKEN_UNAVAILABLE', 'no token host is logged in to the token');
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+    throw (
+      failed?.reason ??
+      new SigildError('TOKEN_UNAVAILABLE', 'no token host is logged in to the token')
+    );
   }
 
   async info(signal: Cancellation): Promise<TokenInfo> {
