@@ -82,19 +82,17 @@ export class HostedToken implements Token {
       startHost: () => this.#supervisor.startSpare(),
       onTransition: options.onWriterTransition,
     });
+    const uses = {
+      ...{ dispatcher: this.#dispatcher, fingerprints: new FingerprintRegister() },
+      ...{ callTimeoutMs: this.#callTimeoutMs, scanLimitMs: this.#scanLimitMs },
+    };
     this.#changes = new TokenChanges({
-      writer: this.#writer,
-      dispatcher: this.#dispatcher,
+      ...{ ...uses, writer: this.#writer },
       findKey: (name, signal) => this.findKey(name, signal),
       findRecords: (name, signal) =>
         this.#scan(encodeJson(OPERATION.findRecords, name), recordsAnswer, signal),
-      callTimeoutMs: options.callTimeoutMs,
-      scanLimitMs: this.#scanLimitMs,
     });
-    const { callTimeoutMs } = options;
-    const fingerprints = new FingerprintRegister();
-    const uses = { dispatcher: this.#dispatcher, fingerprints, callTimeoutMs };
-    this.#keys = new HostedKeys({ ...uses, scanLimitMs: this.#scanLimitMs });
+    this.#keys = new HostedKeys(uses);
     this.#streams = new HostedStreams(uses);
     this.audit = new HostedAudit(this.#dispatcher, this.#writer, this.#scanLimitMs);
   }
@@ -228,10 +226,8 @@ export class HostedToken implements Token {
     const outcomes = await Promise.allSettled(probes);
     if (outcomes.some(({ status }) => status === 'fulfilled')) return;
     const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-    throw (
-      failed?.reason ??
-      new SigildError('TOKEN_UNAVAILABLE', 'no token host is logged in to the token')
-    );
+    if (failed) throw failed.reason;
+    throw new SigildError('TOKEN_UNAVAILABLE', 'no token host is logged in to the token');
   }
 
   async info(signal: Cancellation): Promise<TokenInfo> {

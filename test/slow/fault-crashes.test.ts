@@ -9,8 +9,8 @@ const CALLERS = 32;
 const CRASHES = 3;
 const SIGNS_BETWEEN = 1_500;
 
-/** Where a process would leave its core file, and the limit that the systemd unit sets for those. */
-const AS_THE_UNIT = 'cd "$(dirname "$SOFTHSM2_CONF")" && ulimit -c 0 && exec "$@"';
+/** In a folder of the test's own, where a process would leave its core file if the daemon let it. */
+const WITH_CORES = 'cd "$(dirname "$SOFTHSM2_CONF")" && ulimit -c unlimited && exec "$@"';
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -19,7 +19,7 @@ let faulty: FaultyDaemon;
 afterEach(() => faulty?.remove());
 
 test('fault 6 [shim]: a module that aborts and segfaults under load fails no call of 5 s, loses no result, leaves no core', async () => {
-  faulty = await FaultyDaemon.start({ launcher: ['sh', '-c', AS_THE_UNIT, 'sh'] });
+  faulty = await FaultyDaemon.start({ launcher: ['sh', '-c', WITH_CORES, 'sh'] });
   const { shim } = faulty;
   const load = startLoad(CALLERS, (data) => faulty.signOnce(data));
 
