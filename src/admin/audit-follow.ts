@@ -2,12 +2,13 @@ import { type FileHandle, open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { MAX_AUDIT_LINE_BYTES } from '../domain/audit-line.ts';
-import { type LogLine, linesIn, piecesOf } from './audit-files.ts';
+import { type LogLine, piecesOf } from './audit-files.ts';
 import { readLogLine } from './audit-line-text.ts';
 import { messageOf, usageFailure } from './command-failure.ts';
 import { type FileLine, LineSplitter } from './line-splitter.ts';
 
 const POLL_MS = 250;
+const MAX_RETRIES = 20;
 
 /** What a full file's name ends in: the number of its first line. */
 const ROTATED = /^\.[0-9]{12,16}$/;
@@ -22,18 +23,28 @@ const ROTATED = /^\.[0-9]{12,16}$/;
 export async function* followLines(
   name: string,
 ): AsyncGenerator<readonly LogLine[] | undefined, never, undefined> {
-  let lastSeq = 0;
+  let lastSeq: number | undefined;
   for (;;) {
-    for await (const lines of untilReplaced(name)) {
+    const next = await nextFile(name, lastSeq);
+    for await (const lines of untilReplaced(name, next)) {
       lastSeq = lastSeqOf(lines) ?? lastSeq;
       yield lines;
     }
-    for (const file of await rotatedAfter(name, lastSeq)) {
-      for await (const lines of linesIn(file)) {
-        yield lines.map((line) => ({ file, line }));
-      }
-    }
   }
+}
+
+interface OpenFile {
+  readonly path: string;
+  readonly file: FileHandle;
+}
+
+/** The file with the lines that come next: the one of that name, unless one was put aside before it. */
+async function nextFile(name: string, lastSeq: number | undefined): Promise<OpenFile> {
+  const file = await opened(name, lastSeq === undefined ? 0 : MAX_RETRIES);
+  const [oldest] = lastSeq === undefined ? [] : await rotatedAfter(name, lastSeq);
+  if (oldest === undefined || !(await hasOther(oldest, file))) return { path: name, file };
+  await file.close();
+  return { path: oldest, file: await opened(oldest) };
 }
 
 function lastSeqOf(lines: readonly LogLine[] = []): number | undefined {
@@ -44,15 +55,17 @@ function lastSeqOf(lines: readonly LogLine[] = []): number | undefined {
   return undefined;
 }
 
-/** The lines of a file until another one has its name. */
+/** The lines of a file until another one has the name. */
 async function* untilReplaced(
   name: string,
+  { path, file }: OpenFile,
 ): AsyncGenerator<readonly LogLine[] | undefined, void, undefined> {
-  const file = await opened(name);
   const splitter = new LineSplitter(MAX_AUDIT_LINE_BYTES);
-  const found = (lines: readonly FileLine[]) => lines.map((line) => ({ file: name, line }));
+  const found = (lines: readonly FileLine[]) => lines.map((line) => ({ file: path, line }));
   try {
-    for (let isReplaced = false; ; isReplaced = await hasOther(name, file)) {
+    for (;;) {
+      // Before the lines are read, so that these are all when it is.
+      const isReplaced = await hasOther(name, file);
       for await (const piece of piecesOf(file)) yield found(splitter.push(piece));
       if (isReplaced) break;
       yield undefined;
@@ -64,12 +77,15 @@ async function* untilReplaced(
   yield found(splitter.finish());
 }
 
-async function opened(name: string): Promise<FileHandle> {
+/** @param retries how often to look again: between two files the name is that of none */
+async function opened(name: string, retries = 0): Promise<FileHandle> {
   try {
     return await open(name);
   } catch (error) {
-    throw usageFailure(`${name} cannot be read: ${messageOf(error)}`);
+    if (retries === 0) throw usageFailure(`${name} cannot be read: ${messageOf(error)}`);
   }
+  await setTimeout(POLL_MS);
+  return opened(name, retries - 1);
 }
 
 /** Whether a name is that of another file by now; not while it is that of none. */
