@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { Host } from '../../src/token-host/host.ts';
 
-const READY = '{"type":"ready","serial":"one","lanes":[0],"warmth":{"warm":true,"why":"x"}}\\n';
+const READY =
+  '{"type":"ready","serial":"one","canary":{"id":"a","mac":"b"},"lanes":[0],"warmth":{"warm":true,"why":"x"}}\\n';
 
 /** Starts a host whose program writes texts on its control pipe, the later ones when asked to. */
 async function start(first: string, later = '') {

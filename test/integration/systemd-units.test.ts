@@ -166,6 +166,6 @@ describe('the example configuration', () => {
       ],
       metrics: { listen: { kind: 'tcp', host: '127.0.0.1', port: 9_464 } },
     });
-    expect(shown.listeners).toHaveLength(4);
+    expect(shown.listeners).toHaveLength(5);
   });
 });

@@ -222,8 +222,9 @@ test('a failure that was read can be sent to a caller', { timeout: FUZZ_TIMEOUT_
 
 test('what a host says at its start is a message or none', { timeout: FUZZ_TIMEOUT_MS }, () => {
   const warmth = { warm: true, why: 'faster' };
+  const canary = { id: 'a1', mac: 'b2' };
   const texts = [
-    { type: 'ready', serial: 'one', lanes: [0, 2], warmth, shortage: 'no more' },
+    { type: 'ready', serial: 'one', canary, lanes: [0, 2], warmth, shortage: 'no more' },
     { type: 'failed', kind: 'wrong-pin', message: 'refused' },
     { type: 'defect', stack: 'Error' },
   ].map((message) => JSON.stringify(message));
