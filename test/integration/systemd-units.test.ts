@@ -162,8 +162,18 @@ describe('the example configuration', () => {
         {
           ...{ name: 'backend' },
           grants: [{ ...settings.clients[0]?.grants[0], expiresAtMs: Date.UTC(2100, 0, 1) }],
+          limits: { maxInFlight: 256, callsPerSecond: 500, callsPerDay: 1_000_000 },
         },
       ],
+      // Nothing is limited but where it is said.
+      limits: {
+        ...settings.limits,
+        rates: {
+          ...{ callsPerSecond: 20_000, callBurst: 40_000, callsPerDay: 500_000_000 },
+          ...{ bytesPerSecond: 50_000_000, byteBurst: 100_000_000 },
+        },
+        ratesPerClient: { callsPerSecond: 2_000 },
+      },
       metrics: { listen: { kind: 'tcp', host: '127.0.0.1', port: 9_464 } },
     });
     expect(shown.listeners).toHaveLength(5);
