@@ -255,7 +255,7 @@ describe('a file', () => {
   });
 });
 
-test('a disk that is full refuses changes until it has room again', async () => {
+test('fault 15 [SoftHSM]: a disk that has no room for the audit log refuses changes until it has room again', async () => {
   const maxBytes = 4_096;
   const daemon = await fixture.start(
     {},

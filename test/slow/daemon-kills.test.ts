@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type Client, connect } from '../../src/client/client.ts';
+import { sigilctl } from '../integration/admin-sigilctl.ts';
 import { type Acknowledged, workUntilGone } from '../support/acknowledged.ts';
 import { connectClient } from '../support/client.ts';
 import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
@@ -39,6 +41,7 @@ async function killOne(place: number, round: number): Promise<void> {
     config: {
       token: { ...(token as object), startTimeoutMs: PATIENT_MS },
       listeners: [{ unix: socket, mode: '0600', client: 'test' }],
+      audit: { file: auditFile(place) },
       log: { level: 'info' },
     },
   });
@@ -55,6 +58,11 @@ async function killOne(place: number, round: number): Promise<void> {
     await work;
     client.close();
   }
+}
+
+/** Each place has a log of its own, with which the next daemon there goes on. */
+function auditFile(place: number): string {
+  return join(softHsm.directory, `audit-${place}.log`);
 }
 
 function hasKey(prefix: string): boolean {
@@ -79,7 +87,7 @@ afterAll(async () => {
   softHsm?.remove();
 });
 
-describe('fault 14 [SoftHSM]: after 100 kills of a daemon at work the token opens, every acknowledged key signs and every acknowledged MAC is valid', () => {
+describe('fault 14 [SoftHSM]: after 100 kills of a daemon at work the token opens, every acknowledged key signs, every acknowledged MAC is valid and the audit logs verify', () => {
   test('no call has failed but by the end of its daemon', () => {
     expect(acknowledged.failures).toEqual([]);
     expect(acknowledged.versions.size).toBeGreaterThan(KILLS / 2);
@@ -113,5 +121,27 @@ describe('fault 14 [SoftHSM]: after 100 kills of a daemon at work the token open
     );
 
     expect(verified.filter(({ valid }) => !valid)).toEqual([]);
+  });
+
+  test('the audit logs verify, and tell of every acknowledged key', async () => {
+    const { module, label, pinFile } = softHsm;
+    const logs = Array.from({ length: DAEMONS }, (_, place) => auditFile(place));
+    const token = ['--module', module, '--label', label, '--pin-file', pinFile];
+
+    for (const log of logs) {
+      const { exitCode, stderr } = await sigilctl(['audit', 'verify', log, ...token], {
+        environment: softHsm.environment,
+      });
+      expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
+    }
+    const lines = logs.flatMap((log) => readFileSync(log, 'utf8').split('\n'));
+    const told = new Set(
+      lines
+        .filter(
+          (line) => line.includes('"operation":"CreateKey"') && line.includes('"outcome":"OK"'),
+        )
+        .map((line) => /"key":"([^"]+)"/.exec(line)?.[1]),
+    );
+    expect([...acknowledged.versions.keys()].filter((name) => !told.has(name))).toEqual([]);
   });
 });
