@@ -132,14 +132,14 @@ test('has no block of code that is not looked at here', () => {
   expect(otherConsoles).toEqual([]);
 });
 
-test('begins with the two commands, of which .ci/run runs the second, slow tests too', () => {
+test('begins with the two commands, of which .ci/run runs the second', () => {
   const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8');
 
   expect([dev?.code, everyTest?.code]).toEqual(['./scripts/dev\n', './scripts/test\n']);
   for (const script of ['scripts/dev', 'scripts/test', '.ci/run']) {
     expect(() => accessSync(join(ROOT, script), constants.X_OK)).not.toThrow();
   }
-  expect(ci).toMatch(/^exec \.\/scripts\/test --slow$/m);
+  expect(ci).toMatch(/^exec \.\/scripts\/test$/m);
 });
 
 describe('./scripts/dev', () => {
