@@ -15,7 +15,7 @@ export function clientChanges(
   before: readonly ClientConfig[],
   after: readonly ClientConfig[],
 ): ClientChanges | undefined {
-  if (isDeepStrictEqual(before, after)) return undefined;
+  if (isDeepStrictEqual(before.map(withoutLimits), after.map(withoutLimits))) return undefined;
   const old = new Map(before.map((client) => [client.name, client]));
   const names = new Set(after.map(({ name }) => name));
   return {
@@ -23,17 +23,30 @@ export function clientChanges(
     removed: before.flatMap(({ name }) => (names.has(name) ? [] : [name])),
     changed: after.flatMap((client) => {
       const earlier = old.get(client.name);
-      return earlier && !isDeepStrictEqual(earlier, client) ? [client.name] : [];
+      const isSame = !earlier || isDeepStrictEqual(withoutLimits(earlier), withoutLimits(client));
+      return isSame ? [] : [client.name];
     }),
   };
 }
 
+function withoutLimits({ name, grants }: ClientConfig) {
+  return { name, grants };
+}
+
 /**
- * The settings besides `clients` that are others, such as `log.level` or `listeners`. None of them
- * counts before a restart.
+ * The settings besides clients and their grants that are others, such as `log.level`, `listeners` or
+ * `clients[].limits`. None of them counts before a restart.
  */
 export function settingsForRestart(before: Config, after: Config): string[] {
-  return differences({ ...before, clients: [] }, { ...after, clients: [] });
+  const others = differences({ ...before, clients: [] }, { ...after, clients: [] });
+  const areSame = isDeepStrictEqual(limitsOf(before.clients), limitsOf(after.clients));
+  return areSame ? others : [...others, 'clients[].limits'];
+}
+
+/** By client, of those that have any. */
+function limitsOf(clients: readonly ClientConfig[]) {
+  const limited = clients.filter(({ limits }) => Object.keys(limits).length > 0);
+  return new Map(limited.map(({ name, limits }) => [name, limits]));
 }
 
 function differences(before: object, after: object, prefix = ''): string[] {

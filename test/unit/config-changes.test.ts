@@ -40,6 +40,16 @@ metrics: { listen: 127.0.0.1:9464 }
   ]);
 });
 
+test('limits of clients need a restart, also those of a client that came', () => {
+  const limits = '    limits: { callsPerSecond: 5 }\n';
+  const before = load(MINIMAL);
+  const after = load(MINIMAL + limits);
+
+  expect(settingsForRestart(before, after)).toEqual(['clients[].limits']);
+  expect(clientChanges(before.clients, after.clients)).toBeUndefined();
+  expect(settingsForRestart(before, load(MINIMAL + OTHER + limits))).toEqual(['clients[].limits']);
+});
+
 test('nothing needs a restart where the configuration is the same', () => {
   expect(settingsForRestart(load(MINIMAL), load(MINIMAL))).toEqual([]);
 });
