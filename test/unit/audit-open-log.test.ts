@@ -1,5 +1,6 @@
 import {
   appendFileSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   renameSync,
@@ -176,7 +177,9 @@ describe('what is refused', () => {
   });
 
   test('a folder', async () => {
-    await expect(openLog(folder)).rejects.toMatchObject({ kind: 'configuration' });
+    mkdirSync(path);
+
+    await expect(openLog(path)).rejects.toMatchObject({ kind: 'configuration' });
   });
 });
 
