@@ -28,13 +28,15 @@ let softHsm: SoftHsm;
 let nginx: Nginx;
 let clients: readonly Client[];
 let loads: readonly Load[];
-/** The daemons of both places, and all that were there before. */
+/** The first daemons, on a.sock and b.sock. */
+let places: [Daemon, Daemon];
+/** All that were ever started. */
 const daemons: Daemon[] = [];
 
 beforeAll(async () => {
   softHsm = createSoftHsm();
   softHsm.writeKey({ label: KEY, value: VALUE });
-  await Promise.all([startOn('a.sock'), startOn('b.sock')]);
+  places = await Promise.all([startOn('a.sock'), startOn('b.sock')]);
   const sockets = [join(softHsm.directory, 'a.sock'), join(softHsm.directory, 'b.sock')] as const;
   nginx = await startNginx(softHsm.directory, sockets);
   clients = [1, 2].map(() => connect({ address: nginx.address, deadlineMs: DEADLINE_MS }));
@@ -90,7 +92,7 @@ async function untilAnswered(more: number): Promise<void> {
 test('fault 17 [SoftHSM]: of two daemons behind nginx one is killed, drained and upgraded in turn, and no call of the client fails', async () => {
   loads = startCallers();
   await untilAnswered(20);
-  const [first, second] = daemons as [Daemon, Daemon];
+  const [first, second] = places;
 
   // Killed, with all of its processes.
   for (const pid of processTree(first.process.pid as number)) process.kill(pid, 'SIGKILL');
