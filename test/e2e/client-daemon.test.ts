@@ -5,6 +5,7 @@ import { type Client, connect } from '../../src/client/client.ts';
 import { type Load, startLoad } from '../support/client-load.ts';
 import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
+import { eventually } from '../support/wait.ts';
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -61,14 +62,14 @@ test('sends calls that are made at once in one frame', async () => {
   await Promise.all(Array.from({ length: 100 }, (_, index) => key.sign(Buffer.from([index]))));
 
   const frames = () => daemon.logLines.filter((line) => line['method'] === 'Pipeline');
-  await vi.waitFor(() => expect(frames()).toHaveLength(1));
+  await eventually(() => expect(frames()).toHaveLength(1));
 });
 
 test.each(['SIGTERM', 'SIGKILL'] as const)(
   'fails no call with a deadline of 5 s when %s ends the daemon and another takes its place',
   async (signal) => {
     const load = startSigning(5_000);
-    await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(200), 10_000);
+    await eventually(() => expect(load.answered()).toBeGreaterThan(200));
 
     const successor = await startSuccessor();
     const old = daemon;
@@ -76,7 +77,7 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
     old.process.kill(signal);
     await old.exited;
     const before = load.answered();
-    await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(before + 200), 10_000);
+    await eventually(() => expect(load.answered()).toBeGreaterThan(before + 200));
 
     expect(await load.end()).toEqual([]);
   },
@@ -84,12 +85,12 @@ test.each(['SIGTERM', 'SIGKILL'] as const)(
 
 test('fails no call while the daemon is restarted', async () => {
   const load = startSigning(PATIENT_MS);
-  await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(200), 10_000);
+  await eventually(() => expect(load.answered()).toBeGreaterThan(200));
 
   await daemon.stop();
   daemon = await startDaemon(softHsm);
   const before = load.answered();
-  await vi.waitFor(() => expect(load.answered()).toBeGreaterThan(before + 200), 10_000);
+  await eventually(() => expect(load.answered()).toBeGreaterThan(before + 200));
 
   expect(await load.end()).toEqual([]);
 });

@@ -1,8 +1,9 @@
 import { renameSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Client, connect } from '../../src/client/client.ts';
 import { type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { eventually } from '../support/wait.ts';
 
 const value = Buffer.alloc(32, 7);
 const data = Buffer.from('a message');
@@ -111,7 +112,7 @@ test('fails no call when the connection is cut again and again', async () => {
     const old = rpc;
     rpc = { ...successor, close: () => successor.close().then(() => old.close()) };
     await old.server.drain(0);
-    await vi.waitFor(() => expect(answered).toBeGreaterThan(before + 100), 5_000);
+    await eventually(() => expect(answered).toBeGreaterThan(before + 100));
   }
   isOver = true;
 
@@ -131,12 +132,12 @@ test('fails no call when the daemon drains and a successor has taken over its so
       answered += 1;
     }
   });
-  await vi.waitFor(() => expect(answered).toBeGreaterThan(1_000));
+  await eventually(() => expect(answered).toBeGreaterThan(1_000));
 
   renameSync(next.replace('unix:', ''), address.replace('unix:', ''));
   await rpc.server.drain(LONG_MS);
   const before = answered;
-  await vi.waitFor(() => expect(answered).toBeGreaterThan(before + 1_000));
+  await eventually(() => expect(answered).toBeGreaterThan(before + 1_000));
   isOver = true;
 
   await expect(Promise.all(workers)).resolves.toBeDefined();

@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Client, type ConnectOptions, connect, SigildError } from '../../src/client/client.ts';
 import { SigildError as DaemonError, fieldInvalid } from '../../src/domain/errors.ts';
 import { FINGERPRINT_TEXT } from '../../src/service/reserved-text.ts';
 import { MAX_DATA_BYTES, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { eventually } from '../support/wait.ts';
 
 const value = Buffer.alloc(32, 7);
 
@@ -94,7 +95,7 @@ test('gathers calls while the daemon has all the frames that it may have', async
     calls.push(key.sign(data));
     await new Promise(setImmediate);
   }
-  await vi.waitFor(() => expect(rpc.token.waiting).toBeGreaterThan(0));
+  await eventually(() => expect(rpc.token.waiting).toBeGreaterThan(0));
 
   release();
   await Promise.all(calls);
@@ -228,7 +229,7 @@ test('frames whose callers gave up do not keep others waiting', async () => {
   }
   const patient = key.sign(Buffer.from('patient'));
   await Promise.all(late);
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(9));
+  await eventually(() => expect(rpc.token.waiting).toBe(9));
 
   release();
 

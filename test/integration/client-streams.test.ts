@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Client, type ConnectOptions, connect } from '../../src/client/client.ts';
 import { type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { eventually } from '../support/wait.ts';
 
 const value = Buffer.alloc(32, 7);
 
@@ -109,8 +110,8 @@ test('reads the source no faster than the daemon takes it', async () => {
 
   await outcome;
   expect(yielded).toBeLessThan(200);
-  await vi.waitFor(() => expect(source.isClosed).toBe(true));
-  await vi.waitFor(() => expect(rpc.token.openStreams).toBe(0));
+  await eventually(() => expect(source.isClosed).toBe(true));
+  await eventually(() => expect(rpc.token.openStreams).toBe(0));
 });
 
 describe('a stream that fails', () => {
@@ -121,7 +122,7 @@ describe('a stream that fails', () => {
       reason: 'KEY_NOT_FOUND',
     });
 
-    await vi.waitFor(() => expect(source.isClosed).toBe(true));
+    await eventually(() => expect(source.isClosed).toBe(true));
   });
 
   test('is not repeated', async () => {
@@ -143,7 +144,7 @@ describe('a stream that fails', () => {
 
     await expect(client.key('shop').signStream(broken())).rejects.toThrow('the disk is gone');
 
-    await vi.waitFor(() => expect(rpc.token.openStreams).toBe(0));
+    await eventually(() => expect(rpc.token.openStreams).toBe(0));
   });
 
   test('at its deadline says so', async () => {
@@ -191,7 +192,7 @@ describe('a stream that fails', () => {
 test('close waits for a stream', async () => {
   const release = rpc.token.hold();
   const signing = client.key('shop').signStream(new Source([Buffer.from('data')]));
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+  await eventually(() => expect(rpc.token.waiting).toBe(1));
 
   const closed = client.close();
   release();

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { existsSync, renameSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { failureOf, type TestClient } from '../support/client.ts';
 import { type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Longer than a test may take: a drain that waits for it has failed. */
 const LONG_MS = 60_000;
@@ -29,10 +30,10 @@ afterEach(() => rpc.close());
 test('answers the requests that the token works on', async () => {
   const release = rpc.token.hold();
   const calls = Array.from({ length: 20 }, () => client.sign(item));
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(20));
+  await eventually(() => expect(rpc.token.waiting).toBe(20));
 
   const drained = rpc.server.drain(LONG_MS);
-  await vi.waitFor(() => expect(existsSync(pathOf(address))).toBe(false));
+  await eventually(() => expect(existsSync(pathOf(address))).toBe(false));
   release();
 
   await expect(Promise.all(calls)).resolves.toHaveLength(20);
@@ -70,12 +71,12 @@ test('accepts no connection any more', async () => {
 test('cuts what is still open at its limit', async () => {
   const release = rpc.token.hold();
   const failed = failureOf(client.sign(item));
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+  await eventually(() => expect(rpc.token.waiting).toBe(1));
 
   await rpc.server.drain(200);
 
   expect((await failed).code).toBe(status.UNAVAILABLE);
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(0));
+  await eventually(() => expect(rpc.token.waiting).toBe(0));
   release();
 });
 
@@ -110,11 +111,11 @@ test('under load fails no request when a successor has taken over the socket', a
       answered += 1;
     }
   });
-  await vi.waitFor(() => expect(answered).toBeGreaterThan(100));
+  await eventually(() => expect(answered).toBeGreaterThan(100));
 
   renameSync(pathOf(successorAddress), pathOf(address));
   await rpc.server.drain(LONG_MS);
-  await vi.waitFor(() => expect(successor.requests.length).toBeGreaterThan(100));
+  await eventually(() => expect(successor.requests.length).toBeGreaterThan(100));
   isOver = true;
 
   await Promise.all(workers);

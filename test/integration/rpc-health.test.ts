@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   checkHealth,
   connectHealth,
@@ -7,6 +7,7 @@ import {
   watchHealth,
 } from '../support/health-client.ts';
 import { type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { eventually } from '../support/wait.ts';
 
 const SERVICES = ['', 'sigild.v1.SigningService', 'sigild.v1.KeyService'];
 
@@ -55,10 +56,10 @@ test('an unknown service is NOT_FOUND', async () => {
 
 test('a watch hears of every change', async () => {
   const watch = watchHealth(health, 'sigild.v1.SigningService');
-  await vi.waitFor(() => expect(watch.statuses).toEqual(['NOT_SERVING']));
+  await eventually(() => expect(watch.statuses).toEqual(['NOT_SERVING']));
 
   rpc.health.setServing(true);
-  await vi.waitFor(() => expect(watch.statuses).toEqual(['NOT_SERVING', 'SERVING']));
+  await eventually(() => expect(watch.statuses).toEqual(['NOT_SERVING', 'SERVING']));
 
   watch.cancel();
   await watch.end;
@@ -66,7 +67,7 @@ test('a watch hears of every change', async () => {
 
 test('a watch of an unknown service is told so and stays open', async () => {
   const watch = watchHealth(health, 'unknown');
-  await vi.waitFor(() => expect(watch.statuses).toEqual(['SERVICE_UNKNOWN']));
+  await eventually(() => expect(watch.statuses).toEqual(['SERVICE_UNKNOWN']));
 
   rpc.health.setServing(true);
   await checkHealth(health);
@@ -79,7 +80,7 @@ test('a watch of an unknown service is told so and stays open', async () => {
 test('a watch ends with the drain, after the last news', async () => {
   rpc.health.setServing(true);
   const watch = watchHealth(health);
-  await vi.waitFor(() => expect(watch.statuses).toEqual(['SERVING']));
+  await eventually(() => expect(watch.statuses).toEqual(['SERVING']));
 
   rpc.health.setServing(false);
   await rpc.server.drain(60_000);

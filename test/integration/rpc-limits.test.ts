@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Stream, connect as connectHttp2, constants } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { credentials, status } from '@grpc/grpc-js';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { v1 } from '../../src/rpc/proto.ts';
 import { failureOf, type TestClient } from '../support/client.ts';
 import { sendRequest } from '../support/http2-client.ts';
@@ -12,6 +12,7 @@ import {
   type RpcFixtureOptions,
   startRpc,
 } from '../support/rpc-fixture.ts';
+import { eventually } from '../support/wait.ts';
 
 const item = { key: 'shop', data: Buffer.from('a message') };
 
@@ -35,7 +36,7 @@ function outcomes(): string[] {
 /** Starts calls and waits until they wait for the token. */
 async function wait(clients: readonly TestClient[]): Promise<Promise<unknown>[]> {
   const calls = clients.map((client) => client.sign(item));
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(calls.length));
+  await eventually(() => expect(rpc.token.waiting).toBe(calls.length));
   return calls;
 }
 
@@ -111,7 +112,7 @@ describe('requests in flight', () => {
       // Odd rounds are reset before the server sees them, even ones afterwards.
       if (round % 2 === 0) await once(streams[99] as ClientHttp2Stream, 'response');
       for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
-      await vi.waitFor(() => expect(rpc.token.waiting).toBe(0));
+      await eventually(() => expect(rpc.token.waiting).toBe(0));
     }
     release();
 
@@ -131,11 +132,11 @@ describe('a caller who goes', () => {
       credentials.createInsecure(),
     );
     const call = signing.sign(item, () => undefined);
-    await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+    await eventually(() => expect(rpc.token.waiting).toBe(1));
 
     call.cancel();
 
-    await vi.waitFor(() => expect(outcomes()).toEqual(['CANCELLED']));
+    await eventually(() => expect(outcomes()).toEqual(['CANCELLED']));
     expect(rpc.token.waiting).toBe(0);
     release();
     signing.close();
@@ -168,7 +169,7 @@ describe('the time for a request', () => {
     const failure = await failureOf(hasty.sign(item));
 
     expect(failure.code).toBe(status.DEADLINE_EXCEEDED);
-    await vi.waitFor(() => expect(rpc.token.waiting).toBe(0));
+    await eventually(() => expect(rpc.token.waiting).toBe(0));
     expect(outcomes()).toHaveLength(1);
     release();
   });

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { type ClientHttp2Stream, connect as connectHttp2 } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { namePattern } from '../../src/domain/name-pattern.ts';
 import type { SignStreamRequest } from '../../src/generated/sigild/v1/SignStreamRequest.ts';
 import { v1 } from '../../src/rpc/proto.ts';
@@ -18,6 +18,7 @@ import {
   startRpc,
 } from '../support/rpc-fixture.ts';
 import { connectStreamClient, type StreamClient } from '../support/stream-client.ts';
+import { eventually } from '../support/wait.ts';
 
 /** Longer than a test may take. */
 const LONG_MS = 60_000;
@@ -64,7 +65,7 @@ async function openStream(of: StreamClient = client) {
   const before = rpc.token.openStreams;
   const stream = of.signStream();
   stream.send({ header });
-  await vi.waitFor(() => expect(rpc.token.openStreams).toBe(before + 1));
+  await eventually(() => expect(rpc.token.openStreams).toBe(before + 1));
   return stream;
 }
 
@@ -142,7 +143,7 @@ describe('a stream', () => {
     };
 
     const sending = stream.sendAll(endless());
-    await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+    await eventually(() => expect(rpc.token.waiting).toBe(1));
     const isStuck = async () => {
       const before = written;
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -153,7 +154,7 @@ describe('a stream', () => {
     stream.cancel();
     release();
     await sending;
-    await vi.waitFor(() => expect(rpc.token.openStreams).toBe(0));
+    await eventually(() => expect(rpc.token.openStreams).toBe(0));
   });
 });
 
@@ -308,7 +309,7 @@ describe('the limits', () => {
     const release = rpc.token.hold();
     stream.send({ data: Buffer.from('data') });
     stream.end();
-    await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+    await eventually(() => expect(rpc.token.waiting).toBe(1));
 
     await new Promise((resolve) => setTimeout(resolve, 600));
     release();
@@ -349,13 +350,13 @@ describe('the limits', () => {
     const failure = await failureOf(stream.answer);
 
     expect(failure.code).toBe(status.DEADLINE_EXCEEDED);
-    await vi.waitFor(() => expect(rpc.token.openStreams).toBe(0));
+    await eventually(() => expect(rpc.token.openStreams).toBe(0));
   });
 });
 
 describe('a client that goes', () => {
   const isOver = (outcomes = ['CANCELLED']) =>
-    vi.waitFor(() => expect(outcomes).toContain(rpc.requests[0]?.outcome));
+    eventually(() => expect(outcomes).toContain(rpc.requests[0]?.outcome));
 
   // A client on Node says that its data are whole before it says that it cancels.
   test.each([
@@ -376,7 +377,7 @@ describe('a client that goes', () => {
     const stream = await openStream();
     const release = rpc.token.hold();
     stream.send({ data: Buffer.from('data') });
-    await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+    await eventually(() => expect(rpc.token.waiting).toBe(1));
 
     stream.cancel();
     await expect(stream.answer).rejects.toMatchObject({ code: status.CANCELLED });
@@ -395,7 +396,7 @@ describe('a client that goes', () => {
       const pieces = Array.from({ length: count }, () => framed({ data: Buffer.alloc(2_000) }));
       const body = Buffer.concat([framed({ header }), ...pieces]);
       socket.write(requestFrames('/sigild.v1.SigningService/SignStream', body));
-      await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+      await eventually(() => expect(rpc.token.waiting).toBe(1));
 
       socket.write(resetFrame());
       await new Promise((resolve) => setTimeout(resolve, 50));
@@ -411,7 +412,7 @@ describe('a client that goes', () => {
     const { socket, request } = rawStream();
     request.write(framed({ header }));
     request.write(framed({ data: Buffer.from('data') }));
-    await vi.waitFor(() => expect(rpc.token.openStreams).toBe(1));
+    await eventually(() => expect(rpc.token.openStreams).toBe(1));
 
     socket.destroy();
 
@@ -472,7 +473,7 @@ function framed(content: SignStreamRequest): Buffer {
 
 describe('a drain', () => {
   const socketIsGone = () =>
-    vi.waitFor(() => expect(existsSync(`${rpc.folder}/sigild.sock`)).toBe(false));
+    eventually(() => expect(existsSync(`${rpc.folder}/sigild.sock`)).toBe(false));
 
   test('waits for a stream that comes to its end', async () => {
     const stream = await openStream();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { credentials, status } from '@grpc/grpc-js';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ListenerError } from '../../src/rpc/listener-error.ts';
 import type { TlsFiles } from '../../src/rpc/tls-credentials.ts';
 import {
@@ -16,6 +16,7 @@ import {
 } from '../support/certificates.ts';
 import { failureOf } from '../support/client.ts';
 import { EVERYTHING, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
+import { eventually } from '../support/wait.ts';
 
 const CLIENT = 'spiffe://example.com/shop';
 
@@ -192,12 +193,12 @@ test('a drain cuts what is still open at its limit', async () => {
   await client.sign({ key: 'shop', data: Buffer.alloc(1) });
   const release = rpc.token.hold();
   const failed = failureOf(client.sign({ key: 'shop', data: Buffer.alloc(1) }));
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(1));
+  await eventually(() => expect(rpc.token.waiting).toBe(1));
 
   await rpc.server.drain(200);
 
   expect((await failed).code).toBe(status.UNAVAILABLE);
-  await vi.waitFor(() => expect(rpc.token.waiting).toBe(0));
+  await eventually(() => expect(rpc.token.waiting).toBe(0));
   release();
 });
 

@@ -14,3 +14,16 @@ export async function until(
   }
   throw new Error(`it did not come about within ${limitMs} ms`);
 }
+
+/** Waits until a check throws nothing. @throws what it throws after the limit */
+export async function eventually(check: () => unknown, limitMs = LIMIT_MS): Promise<void> {
+  for (const endMs = performance.now() + limitMs; ; ) {
+    try {
+      await check();
+      return;
+    } catch (error) {
+      if (performance.now() >= endMs) throw error;
+    }
+    await sleep(POLL_MS);
+  }
+}
