@@ -16,6 +16,7 @@ const CHOICES = [
 ];
 
 const CALLERS = 256;
+
 /** By then each host has looked at all keys: what a start costs is not a part of the measurement. */
 const WARM_UP_SECONDS = 12;
 

@@ -51,7 +51,7 @@ export const BEFORE_FIRST: ChainPoint = { seq: 0, hash: ZERO_HASH };
 /** What a seal's MAC turned out to be: the audit key's, another's, or there is no such key to ask. */
 export type SealVerdict = 'sealed' | 'other' | 'no-key';
 
-/** @param auditKey hexadecimal CKA_ID; undefined where no line tells it: any audit key will do */
+/** @param auditKey hexadecimal CKA_ID; undefined where no line tells it: each is tried */
 export type CheckSeal = (
   auditKey: string | undefined,
   text: Uint8Array,

@@ -11,8 +11,8 @@ import { KeyListing } from './key-listing.ts';
 import type { KeyLocations } from './key-locations.ts';
 import type { KeyObjects } from './key-objects.ts';
 import { LoadedKeys, type SignedBytes } from './loaded-keys.ts';
-import { pause } from './pause.ts';
-import { openSession, type Session, type Slot } from './session.ts';
+import { CANARY_REPEATS, ReopenedSession } from './reopened-session.ts';
+import type { Session, Slot } from './session.ts';
 import { readTokenFacts } from './token-facts.ts';
 import { TokenLost } from './token-lost.ts';
 import { type FoundObjects, keysOf, TokenObjects } from './token-objects.ts';
@@ -39,13 +39,6 @@ type UseKeys<Result> = (
   keys: LoadedKeys,
 ) => Result;
 
-/** Tried twice; the canary always is, or single failures would cost a token all of its hosts. */
-const REPEATS: readonly string[] = ['retry', 'find-again'];
-const CANARY_REPEATS = [...REPEATS, 'check-canary'];
-
-/** How long a token that is short of memory gets before the one retry. */
-const MEMORY_PAUSE_MS = 20;
-
 /**
  * One PKCS#11 session and what is done with it. Every call blocks.
  *
@@ -57,15 +50,17 @@ const MEMORY_PAUSE_MS = 20;
  */
 export class TokenSession {
   readonly #slot: Slot;
+  readonly #sessions: ReopenedSession;
   readonly #objects: TokenObjects;
   readonly #canary: Canary;
   readonly #locations: KeyLocations;
   readonly #keys: LoadedKeys;
   readonly #listing: KeyListing;
-  #session: Session | undefined;
 
   constructor({ slot, adopt, canaryMac, locations, warmKeys }: TokenSessionOptions) {
     this.#slot = slot;
+    // Copies of keys and agreed keys go with their session.
+    this.#sessions = new ReopenedSession(slot, () => this.#keys.forgetCopies());
     this.#objects = new TokenObjects(adopt);
     this.#canary = new Canary(canaryMac);
     this.#locations = locations;
@@ -81,19 +76,21 @@ export class TokenSession {
    * @throws {SigildError}
    */
   once<Result>(what: string, operate: Operate<Result>): Result {
-    return this.answer(what, () => this.#once((session) => operate(session, this.#objects.keys)));
+    return this.answer(what, () =>
+      this.#sessions.once((session) => operate(session, this.#objects.keys)),
+    );
   }
 
   /** As {@link once}, for what may be done twice. @throws {SigildError} */
   repeatable<Result>(what: string, operate: Operate<Result>): Result {
     return this.answer(what, () =>
-      this.#repeatable((session) => operate(session, this.#objects.keys)),
+      this.#sessions.repeatable((session) => operate(session, this.#objects.keys)),
     );
   }
 
   /** Opens the session now, rather than with the first call. @throws {SigildError} */
   open(): void {
-    this.answer('opening a session', () => this.#once(() => undefined));
+    this.answer('opening a session', () => this.#sessions.once(() => undefined));
   }
 
   /** @throws {SigildError} as Token.findKey */
@@ -104,7 +101,7 @@ export class TokenSession {
   /** All that stands under a name. @throws {SigildError} as Token.findKey */
   find(name: string): FoundObjects {
     return this.answer(`looking for key ${name}`, () => {
-      const found = this.#repeatable((session) => this.#objects.named(session, name));
+      const found = this.#sessions.repeatable((session) => this.#objects.named(session, name));
       this.#locations.take(found.keys);
       if (found.keys.length === 0) this.probe();
       return found;
@@ -114,13 +111,13 @@ export class TokenSession {
   /** The next piece of a listing. @throws {SigildError} as Token.listKeys */
   listKeys(request: ListingRequest): ListingPiece {
     return this.answer('listing keys', () =>
-      this.#repeatable((session) => this.#listing.next(session, request)),
+      this.#sessions.repeatable((session) => this.#listing.next(session, request)),
     );
   }
 
   /** The next use of a version looks at the key itself, and makes a new copy of it. */
   forgetVersion(ref: VersionRef): void {
-    this.#keys.forget(this.#session, ref);
+    this.#keys.forget(this.#sessions.open, ref);
   }
 
   /** @throws {SigildError} as Token.sign */
@@ -175,13 +172,14 @@ export class TokenSession {
         throw error;
       }
     };
-    return this.answer(`${action} with key ${refs[0]?.key}`, () => this.#repeatable(run));
+    return this.answer(`${action} with key ${refs[0]?.key}`, () => this.#sessions.repeatable(run));
   }
 
   /** Makes a MAC with the canary key. @throws {TokenLost} when the token cannot */
   probe(): void {
     try {
-      if (this.#repeatable((session) => this.#canary.sign(session), CANARY_REPEATS)) return;
+      const sign = (session: Session) => this.#canary.sign(session);
+      if (this.#sessions.repeatable(sign, CANARY_REPEATS)) return;
     } catch (error) {
       if (!(error instanceof CryptokiError)) throw error;
       throw new TokenLost(`the canary key does not sign: ${error.message}`, error);
@@ -191,7 +189,7 @@ export class TokenSession {
 
   /** The keys that it takes to find out go with the session. @throws {SigildError} */
   describe(): TokenFacts {
-    const read = () => readTokenFacts(this.#slot, (work) => this.#once(work));
+    const read = () => readTokenFacts(this.#slot, (work) => this.#sessions.once(work));
     try {
       return this.answer('looking at the token', read);
     } finally {
@@ -200,43 +198,7 @@ export class TokenSession {
   }
 
   close(): void {
-    const session = this.#session;
-    this.#session = undefined;
-    this.#keys.forgetCopies();
-    try {
-      session?.close();
-    } catch {
-      // A session that the token has dropped already is as closed as it can be.
-    }
-  }
-
-  #open(): Session {
-    this.#session ??= openSession(this.#slot);
-    return this.#session;
-  }
-
-  /** Runs an operation, and once more, on a new session, where its failure allows it. */
-  #repeatable<Result>(operate: (session: Session) => Result, repeats = REPEATS): Result {
-    try {
-      return this.#once(operate);
-    } catch (error) {
-      if (!(error instanceof CryptokiError)) throw error;
-      if (!repeats.includes(error.verdict.next)) throw error;
-      // What failed may have been done all the same: then its operation is active on the session.
-      this.close();
-      if (error.verdict.reason === 'TOKEN_FULL') pause(MEMORY_PAUSE_MS);
-      return this.#once(operate);
-    }
-  }
-
-  /** Runs an operation, and closes the session where its failure says so. */
-  #once<Result>(operate: (session: Session) => Result): Result {
-    try {
-      return operate(this.#open());
-    } catch (error) {
-      if (error instanceof CryptokiError && error.verdict.session === 'replaced') this.close();
-      throw error;
-    }
+    this.#sessions.close();
   }
 
   /** Does work for a caller, who is told of its failure in his own words. */
