@@ -105,6 +105,7 @@ export function buildServer(
     imports: new KeyImport({ ...shared, lifecycle }),
     publicKeys: new PublicKeyService(shared),
     dryRuns: new DryRuns({ ...shared, ...config.keys }),
+    sessions: config.token.hosts * config.token.sessionsPerHost,
     ...{ health, limits, clients: config.clients },
     defaultDeadlineMs: limits.defaultDeadlineMs,
     audit,

@@ -81,6 +81,7 @@ async function startService(unixSocket: string): Promise<string[]> {
     publicKeys: { getPublicKey: none, listPublicKeys: none },
     dryRuns: { signing: () => ({ sign: none, verify: none }), change: none },
     health: new Health(),
+    sessions: 8,
     limits: {
       maxDataBytes: 1_048_576,
       maxInFlight: 4_096,

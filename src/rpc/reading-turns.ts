@@ -5,7 +5,7 @@ import type { Cost } from './rate-limits.ts';
  * What one client may ask for before what others have sent is read. 64 calls take gRPC some
  * milliseconds, which is about how much longer another client may wait for its turn.
  */
-const CALLS_PER_TURN = 64;
+const CALLS_PER_TURN = 32;
 
 /** What an item of a batch takes in this process is about this part of what a call takes. */
 const ITEMS_PER_CALL = 32;

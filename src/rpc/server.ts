@@ -40,6 +40,8 @@ export interface RpcServerOptions extends Omit<ChangingServices, 'keys' | 'impor
   /** What is asked for to be tried alone. */
   readonly dryRuns: Pick<DryRuns, 'signing' | 'change'>;
   readonly health: Health;
+  /** Of the token, of all hosts together. */
+  readonly sessions: number;
   readonly limits: AdmissionLimits &
     MessageStreamLimits & {
       /** The most data of one message; the services refuse more. */
@@ -99,12 +101,14 @@ export interface RpcServer {
 const OVERSIZE_BYTES = 4 * 1024 * 1024;
 
 /**
- * A client's library holds further requests back; with as many a connection is as fast as it can be.
- * All that a connection offers is read at once, so that this is also for how many calls of one client
- * another waits. No limit on what a client can make the daemon do, as a stream that is reset makes
- * room at once: {@link Admission} is that.
+ * A client's library holds further requests back. All that a connection offers is read at once, so
+ * that this is also for how many calls of one client another waits: with two for each session, and as
+ * many as keep this process busy on a fast token, one connection is as fast as it can be, and more
+ * would only wait here instead of there. No limit on what a client can make the daemon do, as a stream
+ * that is reset makes room at once: {@link Admission} is that.
  */
-const MAX_STREAMS_PER_CONNECTION = 100;
+const MIN_STREAMS_PER_CONNECTION = 32;
+const STREAMS_PER_SESSION = 2;
 
 /** A connection whose peer has vanished is closed after both together. */
 const KEEPALIVE_INTERVAL_MS = 60_000;
@@ -131,7 +135,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     'grpc.enable_channelz': 0,
-    'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
+    'grpc.max_concurrent_streams': Math.max(
+      MIN_STREAMS_PER_CONNECTION,
+      STREAMS_PER_SESSION * options.sessions,
+    ),
     'grpc.max_receive_message_length':
       Math.max(limits.maxDataBytes, MAX_BATCH_BYTES) + OVERSIZE_BYTES,
     'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,

@@ -1,16 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
-import { v1 } from '../../src/rpc/proto.ts';
+import { startFlood } from '../support/h2load-flood.ts';
 import { EVERYTHING, type RpcFixture, startRpc } from '../support/rpc-fixture.ts';
 import { until } from '../support/wait.ts';
 
 const item = { key: 'shop', data: Buffer.from('a message') };
 
 /** The daemon lets a connection have so many, and reads as many in a turn of a client. */
-const STREAMS_PER_CONNECTION = 100;
+const STREAMS_PER_CONNECTION = 32;
 
 const CALLS = 40;
 
@@ -18,39 +18,26 @@ let rpc: RpcFixture;
 let flood: ChildProcess | undefined;
 
 afterEach(async () => {
-  flood?.kill('SIGKILL');
-  if (flood?.exitCode === null) await once(flood, 'exit');
+  if (flood) {
+    flood.kill('SIGKILL');
+    await once(flood, 'exit');
+    flood = undefined;
+  }
   await rpc.close();
 });
-
-/** Has as many calls under way as the daemon lets it, from a process of its own. */
-function startFlood(socketPath: string): ChildProcess {
-  const message = v1.SignRequest.serialize(item);
-  const prefix = Buffer.alloc(5);
-  prefix.writeUInt32BE(message.byteLength, 1);
-  const file = join(rpc.folder, 'request');
-  writeFileSync(file, Buffer.concat([prefix, message]));
-  const options = [
-    ...['--clients', '20', '--max-concurrent-streams', '1000', '--duration', '600'],
-    ...['--data', file, '--base-uri', `unix:${socketPath}`],
-    ...['--header', 'content-type: application/grpc', '--header', 'te: trailers'],
-  ];
-  const url = 'http://localhost/sigild.v1.SigningService/Sign';
-  return spawn('h2load', [...options, url], { stdio: 'ignore' });
-}
 
 function requestsOf(client: string): number {
   return rpc.requests.filter((request) => request.client === client).length;
 }
 
 test('a client that offers thousands of requests keeps another waiting for a few turns of them', async () => {
-  rpc = startRpc({ grants: { greedy: EVERYTHING }, limits: { maxInFlight: 5_000 } });
+  rpc = startRpc({ sessions: 8, grants: { greedy: EVERYTHING }, limits: { maxInFlight: 5_000 } });
   rpc.token.writeKey('shop', Buffer.alloc(32));
   const polite = rpc.connect(await rpc.listen(), undefined, 30_000);
   await polite.sign(item);
   const identity = { kind: 'client', client: 'greedy' } as const;
-  await rpc.listen('greedy.sock', { identity });
-  flood = startFlood(join(rpc.folder, 'greedy.sock'));
+  const address = await rpc.listen('greedy.sock', { identity });
+  flood = startFlood({ connections: 20, streams: 1_000, item, folder: rpc.folder, address });
   await until(() => requestsOf('greedy') > 2_000);
 
   const greedyMeanwhile: number[] = [];
@@ -64,3 +51,22 @@ test('a client that offers thousands of requests keeps another waiting for a few
   expect(greedyMeanwhile[CALLS / 2]).toBeLessThanOrEqual(2 * STREAMS_PER_CONNECTION);
   expect(greedyMeanwhile.at(-1)).toBeLessThanOrEqual(10 * STREAMS_PER_CONNECTION);
 });
+
+test.each([
+  { sessions: 1, streams: 32 },
+  { sessions: 64, streams: 128 },
+])(
+  'a connection to a token of $sessions sessions carries $streams calls at once',
+  async ({ sessions, streams }) => {
+    rpc = startRpc({ sessions });
+    const path = (await rpc.listen()).slice('unix:'.length);
+
+    const session = connectHttp2('http://localhost', {
+      createConnection: () => connectSocket(path),
+    });
+    const [settings] = await once(session, 'remoteSettings');
+    session.destroy();
+
+    expect(settings).toMatchObject({ maxConcurrentStreams: streams });
+  },
+);

@@ -31,6 +31,8 @@ export const MAX_DATA_BYTES = 1_024 * 1_024;
 export const EVERYTHING: readonly Grant[] = [{ keys: [namePattern('*')], operations: OPERATIONS }];
 
 export interface RpcFixtureOptions {
+  /** Of the token. */
+  readonly sessions?: number;
   readonly limits?: Partial<RpcServerOptions['limits']>;
   readonly clients?: NonNullable<RpcServerOptions['clients']>;
   readonly defaultDeadlineMs?: number;
@@ -65,6 +67,7 @@ export function startRpc(options: RpcFixtureOptions = {}): RpcFixture {
   const server = createRpcServer({
     ...services(token, options.grants),
     health,
+    sessions: options.sessions ?? 50,
     limits: {
       maxDataBytes: MAX_DATA_BYTES,
       maxInFlight: 1_000,
