@@ -1,7 +1,14 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { SigildError } from '../domain/errors.ts';
+import type { SigildError } from '../domain/errors.ts';
+import { tooSlow, unavailable } from './audit-failures.ts';
 import type { AuditWriterOptions } from './audit-writer-options.ts';
-import { type ChainEnd, type ChainedLines, chained, endAfter, lineStart } from './chain.ts';
+import {
+  type ChainEnd,
+  type ChainedLines,
+  chained,
+  endAfter,
+  isoClock,
+  lineStart,
+} from './chain.ts';
 import { type LateLine, type LineGroup, newGroup } from './line-group.ts';
 
 /** Far more than requests may be in flight. */
@@ -16,14 +23,14 @@ const RETRY_MS = 1_000;
  * Writes the lines of one log, each behind the one before.
  *
  * 1. Lines that come while others are written go out together in the next write. The first ones wait
- *    for the end of the event loop's turn, in which most come together.
+ *    for those that come with them: the answers of one frame from a host.
  * 2. A group is written whole or not at all, and only then the chain goes on from it: what fails leaves
  *    no gap.
  * 3. After a failure nothing is taken until a line could be written again, which is tried regularly.
  */
 export class AuditWriter {
   readonly #options: AuditWriterOptions;
-  readonly #now: () => number;
+  readonly #time: () => string;
   #end: ChainEnd;
   #firstSeq: number;
   /** What comes next, */
@@ -41,7 +48,7 @@ export class AuditWriter {
 
   constructor(options: AuditWriterOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
+    this.#time = isoClock(options.now ?? Date.now);
     this.#end = options.end;
     this.#firstSeq = options.firstSeq;
   }
@@ -105,7 +112,7 @@ export class AuditWriter {
   }
 
   async #run(): Promise<void> {
-    await nextTurn();
+    await endOfTasks();
     while (this.#group || this.#late) {
       const late = this.#late;
       this.#late = undefined;
@@ -149,18 +156,26 @@ export class AuditWriter {
   /** @param isCareful whether to look for the file @param mustSync whether the disk has to keep them */
   async #append(make: () => ChainedLines, isCareful: boolean, mustSync: boolean): Promise<void> {
     const { file, maxFileBytes } = this.#options;
-    const limit = setTimeout(() => this.#fail(tooSlow()), WRITE_LIMIT_MS);
+    const mustLook = isCareful || this.#isCareful;
+    if (!mustLook && !mustSync && file.bytes < maxFileBytes) {
+      this.#add(make());
+      return;
+    }
+    const limit = setTimeout(() => this.#fail(tooSlow(WRITE_LIMIT_MS)), WRITE_LIMIT_MS);
     try {
-      if (isCareful || this.#isCareful) await this.#ensureInPlace();
+      if (mustLook) await this.#ensureInPlace();
       if (file.bytes >= maxFileBytes) await this.#rotate();
-      const { text, end } = make();
-      await file.append(Buffer.from(text));
-      this.#end = end;
+      this.#add(make());
       if (mustSync) await file.sync();
-      else this.#syncSoon();
     } finally {
       clearTimeout(limit);
     }
+  }
+
+  #add({ text, end }: ChainedLines): void {
+    this.#options.file.append(Buffer.from(text));
+    this.#end = end;
+    if (!this.#options.alwaysSync) this.#syncSoon();
   }
 
   async #rotate(): Promise<void> {
@@ -234,20 +249,9 @@ export class AuditWriter {
   #chained(bodies: readonly string[]): ChainedLines {
     return chained(this.#end, bodies, this.#options.boot, this.#time());
   }
-
-  #time(): string {
-    return new Date(this.#now()).toISOString();
-  }
 }
 
-function tooSlow(): Error {
-  return new Error(`the disk has not taken lines within ${WRITE_LIMIT_MS} ms`);
-}
-
-function unavailable(what: string, cause?: unknown): SigildError {
-  return new SigildError(
-    'AUDIT_UNAVAILABLE',
-    `nothing may be done that the audit log does not tell of: ${what}; try again`,
-    { cause },
-  );
+/** When all promises have settled that can do so by now: still in this turn of the event loop. */
+function endOfTasks(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }

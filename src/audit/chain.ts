@@ -42,3 +42,15 @@ export function chained(
   }
   return { text, end: { seq, hash } };
 }
+
+/** What tells the time of lines, many of which are written in one millisecond. */
+export function isoClock(now: () => number): () => string {
+  let latestMs = Number.NaN;
+  let text = '';
+  return () => {
+    const nowMs = now();
+    if (nowMs !== latestMs) text = new Date(nowMs).toISOString();
+    latestMs = nowMs;
+    return text;
+  };
+}

@@ -139,7 +139,7 @@ export class FileAuditLog implements AuditLog {
       this.#prepare(token, signal),
     );
     if (tail.isTorn) onTransition({ event: 'torn', seq: tail.end.seq });
-    if (tail.lacksLineFeed) await file.append(Buffer.from('\n'));
+    if (tail.lacksLineFeed) file.append(Buffer.from('\n'));
     const about = { version, log, auditKey: keyId };
     await this.#writer.write(`"kind":"start",${JSON.stringify(about).slice(1, -1)}`, true);
     this.#seals = new Seals({

@@ -1,4 +1,4 @@
-import { close, constants, fdatasync, fstatSync, ftruncate, open, writeSync } from 'node:fs';
+import { close, constants, fdatasync, fstatSync, ftruncateSync, open, writeSync } from 'node:fs';
 import { lstat, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,13 +9,12 @@ const SEQ_DIGITS = 12;
 const closing = promisify(close);
 const opening = promisify(open);
 const syncing = promisify(fdatasync);
-const cutting = promisify(ftruncate);
 
 /** The file that a log is written to. One thing at a time is done with it, beside {@link sync}. */
 export interface LogFile {
   readonly bytes: number;
   /** Adds lines, all or none: what a failure has left of them goes before anything else is added. */
-  append(lines: Uint8Array): Promise<void>;
+  append(lines: Uint8Array): void;
   /** Has the disk keep what was added. */
   sync(): Promise<void>;
   /** Puts the file aside and begins a new one. @param firstSeq of the lines in the old one */
@@ -60,8 +59,8 @@ export class DiskLogFile implements LogFile {
     return this.#bytes;
   }
 
-  async append(lines: Uint8Array): Promise<void> {
-    if (this.#isTorn) await this.#cut();
+  append(lines: Uint8Array): void {
+    if (this.#isTorn) this.#cut();
     try {
       for (let done = 0; done < lines.byteLength; ) {
         // Into memory, which takes a tenth of what it takes to have another thread do so.
@@ -70,8 +69,11 @@ export class DiskLogFile implements LogFile {
       this.#bytes += lines.byteLength;
     } catch (error) {
       this.#isTorn = true;
-      // What cannot be cut off now is before the next lines.
-      await this.#cut().catch(() => undefined);
+      try {
+        this.#cut();
+      } catch {
+        // Then it is cut off before the next lines.
+      }
       throw error;
     }
   }
@@ -119,8 +121,8 @@ export class DiskLogFile implements LogFile {
     await this.#letGo(this.#fd);
   }
 
-  async #cut(): Promise<void> {
-    await cutting(this.#fd, this.#bytes);
+  #cut(): void {
+    ftruncateSync(this.#fd, this.#bytes);
     this.#isTorn = false;
   }
 

@@ -186,10 +186,10 @@ describe('what is refused', () => {
 describe('the file', () => {
   test('is put aside whole, and another one begins', async () => {
     const file = DiskLogFile.open(path);
-    await file.append(Buffer.from('one\n'));
+    file.append(Buffer.from('one\n'));
 
     await file.rotate(7);
-    await file.append(Buffer.from('two\n'));
+    file.append(Buffer.from('two\n'));
     await file.close();
 
     expect(readFileSync(`${path}.000000000007`, 'utf8')).toBe('one\n');
@@ -203,7 +203,7 @@ describe('the file', () => {
     const rotation = file.rotate(1);
 
     await expect(rotation).rejects.toThrow('is there already');
-    await file.append(Buffer.from('one\n'));
+    file.append(Buffer.from('one\n'));
     await file.close();
     expect(readFileSync(path, 'utf8')).toBe('one\n');
     expect(readFileSync(`${path}.000000000001`, 'utf8')).toBe('evidence');
