@@ -139,7 +139,7 @@ test('begins with the two commands, of which .ci/run runs the second', () => {
   for (const script of ['scripts/dev', 'scripts/test', '.ci/run']) {
     expect(() => accessSync(join(ROOT, script), constants.X_OK)).not.toThrow();
   }
-  expect(ci).toMatch(/^exec \.\/scripts\/test$/m);
+  expect(ci).toMatch(/^exec \.\/scripts\/test --slow$/m);
 });
 
 describe('./scripts/dev', () => {

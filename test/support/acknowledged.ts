@@ -66,8 +66,11 @@ export async function workUntilGone(
     repeat(MOST.macs, sign),
     repeat(MOST.macs, sign),
   ];
-  const ends = await Promise.all(callers);
-  failures.push(...ends.filter((end) => end !== undefined));
+  const ended = callers.map(async (caller) => {
+    const end = await caller;
+    if (end !== undefined) failures.push(end);
+  });
+  await Promise.all(ended);
 }
 
 /** @returns what ended it, unless that was the end of the daemon */

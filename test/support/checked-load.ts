@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type ErrorDetails, failureOf, type TestClient } from './client.ts';
+import { tellFigures } from './figures.ts';
 
 /** HMAC-SHA256 keys by their names. */
 export type KnownKeys = ReadonlyMap<string, Buffer>;
@@ -59,6 +60,7 @@ export function startCheckedLoad(
     end: async () => {
       isOver = true;
       await Promise.all(work);
+      tellFigures({ right, wrong: wrong.length, failed: failures.length });
     },
   };
 }

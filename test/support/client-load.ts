@@ -1,3 +1,5 @@
+import { tellFigures } from './figures.ts';
+
 /** Callers who make one call after the other, until {@link Load.end} is called. */
 export interface Load {
   readonly answered: () => number;
@@ -25,6 +27,7 @@ export function startLoad(callers: number, call: (data: Buffer) => Promise<void>
     end: async () => {
       isOver = true;
       await Promise.all(work);
+      tellFigures({ answered, failed: failures.length });
       return failures;
     },
   };

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Client, connect } from '../../src/client/client.ts';
 import { connectClient, type TestClient } from './client.ts';
 import { baseConfig, type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
+import { tellFigures } from './figures.ts';
 import { checkHealth, connectHealth, type HealthClient } from './health-client.ts';
 import { hostPids } from './host-pids.ts';
 import { type Pkcs11Shim, pkcs11Shim } from './pkcs11-shim.ts';
@@ -110,6 +111,7 @@ export class FaultyDaemon {
   /** Ends all faults, and everything. */
   async remove(): Promise<void> {
     await this.shim.control();
+    tellFigures({ faults: this.shim.allFaults() });
     this.plain.close();
     this.health.close();
     await this.client.close();

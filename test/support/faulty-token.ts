@@ -4,6 +4,7 @@ import type { KeyVersion } from '../../src/domain/key.ts';
 import type { Host } from '../../src/token-host/host.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import type { HostedTokenOptions } from '../../src/token-host/hosted-token-options.ts';
+import { tellFigures } from './figures.ts';
 import { startHostedToken } from './hosted-token.ts';
 import { signOne } from './one-message.ts';
 import { type Pkcs11Shim, pkcs11Shim } from './pkcs11-shim.ts';
@@ -61,6 +62,7 @@ export class FaultyToken {
   }
 
   remove(): void {
+    tellFigures({ faults: this.shim.allFaults() });
     this.softHsm.remove();
   }
 }

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Client } from '../../src/client/client.ts';
 import type { KnownKeys } from './checked-load.ts';
+import { tellFigures } from './figures.ts';
 
 /** Calls at a rate, whether or not those before are answered, up to a limit of open ones. */
 export interface PacedLoad {
@@ -64,6 +65,8 @@ export function startPacedLoad(
     end: async () => {
       clearInterval(timer);
       await Promise.all(open);
+      const failed = [...failures.values()].reduce((sum, count) => sum + count, 0);
+      tellFigures({ right, wrong, failed });
     },
   };
 }
