@@ -55,7 +55,7 @@ async function killOne(place: number, round: number): Promise<void> {
     await pause(Math.random() * LONGEST_LIFE_MS);
   } finally {
     const front = daemon.process.pid as number;
-    for (const pid of round % 2 ? [front] : processTree(front)) process.kill(pid, 'SIGKILL');
+    await softHsm.kill(round % 2 ? [front] : processTree(front));
     await daemon.exited;
     await work;
     client.close();

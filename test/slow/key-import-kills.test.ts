@@ -107,7 +107,7 @@ test('an import whose daemon is killed can be repeated, and leaves nothing besid
     const importing = importKey(client, name, secret);
     await importKeyOffered(daemon, 0);
     await pause(Math.random() * IMPORT_MS);
-    for (const pid of processTree(daemon.process.pid as number)) kill(pid);
+    await softHsm.kill(processTree(daemon.process.pid as number));
     await daemon.exited;
     daemon = await startDaemon(softHsm);
     await importing;

@@ -95,7 +95,7 @@ test('fault 17 [SoftHSM]: of two daemons behind nginx one is killed, drained and
   const [first, second] = places;
 
   // Killed, with all of its processes.
-  for (const pid of processTree(first.process.pid as number)) process.kill(pid, 'SIGKILL');
+  await softHsm.kill(processTree(first.process.pid as number));
   await first.exited;
   await untilAnswered(20);
   const third = await startOn('a.sock');

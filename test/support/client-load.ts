@@ -22,13 +22,18 @@ export function startLoad(callers: number, call: (data: Buffer) => Promise<void>
       }
     }
   });
+  const finish = async () => {
+    isOver = true;
+    await Promise.all(work);
+    tellFigures({ answered, failed: failures.length });
+    return failures;
+  };
+  let finished: Promise<readonly unknown[]> | undefined;
   return {
     answered: () => answered,
-    end: async () => {
-      isOver = true;
-      await Promise.all(work);
-      tellFigures({ answered, failed: failures.length });
-      return failures;
+    end: () => {
+      finished ??= finish();
+      return finished;
     },
   };
 }

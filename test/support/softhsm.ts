@@ -5,16 +5,23 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { TestToken } from './test-token.ts';
 
 const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 const MODULES = ['/usr/lib/softhsm/libsofthsm2.so', `/usr/lib/${MULTIARCH}/softhsm/libsofthsm2.so`];
+
+/** For processes to stop, or to go on. */
+const STOP_MS = 5;
+const KILL_TRIES = 500;
 
 interface SecretKey {
   readonly label: string;
@@ -39,6 +46,12 @@ export interface SoftHsm extends TestToken {
   writeKey(options: SecretKey): void;
   /** Imports a key pair, as PKCS #8 in PEM, that another program has made. */
   importPair(label: string, pem: string, id?: string): void;
+  /**
+   * Ends processes by SIGKILL, wherever they are but for one thing. SoftHSM 2.6.1 empties a file and
+   * then writes it anew: the token's own at each C_Login, a key's when that is changed. Who is killed
+   * between the two leaves no token, or no key, and nothing that anybody could make it from.
+   */
+  kill(pids: readonly number[]): Promise<void>;
   /** Runs pkcs11-tool, logged in to the token. */
   pkcs11Tool(...args: readonly string[]): string;
   remove(): void;
@@ -135,8 +148,29 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
       ]);
       rmSync(file);
     },
+    async kill(pids) {
+      const signal = (name: NodeJS.Signals) => {
+        for (const pid of pids) process.kill(pid, name);
+      };
+      const hasEmptyFile = () => objectFiles(tokens).some((file) => statSync(file).size === 0);
+      for (let tries = 0; tries < KILL_TRIES; tries += 1) {
+        signal('SIGSTOP');
+        await pause(STOP_MS);
+        if (!hasEmptyFile()) return signal('SIGKILL');
+        signal('SIGCONT');
+        await pause(STOP_MS);
+      }
+      throw new Error('SoftHSM has had an empty file for all the time');
+    },
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
+}
+
+/** The files of a SoftHSM's tokens and of their objects. */
+function objectFiles(tokens: string): readonly string[] {
+  return readdirSync(tokens, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.object'))
+    .map((file) => join(tokens, file));
 }
 
 /** OpenSC's PKCS#11 spy in front of a SoftHSM: a module that writes every call into a file. */
