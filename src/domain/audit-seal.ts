@@ -10,6 +10,13 @@ export interface AuditHead {
   readonly hash: string;
 }
 
+/** A head and whose it is. */
+export interface KeptHead {
+  /** The log's UUID. */
+  readonly log: string;
+  readonly head: AuditHead;
+}
+
 /** More bytes than any head record has. */
 export const MAX_AUDIT_HEAD_BYTES = 256;
 

@@ -5,6 +5,7 @@ import {
   auditHeadLabel,
   decodeAuditHead,
   encodeAuditHead,
+  type KeptHead,
   MAX_AUDIT_HEAD_BYTES,
 } from '../domain/audit-seal.ts';
 import { SigildError } from '../domain/errors.ts';
@@ -59,20 +60,26 @@ export function auditMac(session: Session, keyId: string, text: Buffer): Buffer 
   }
   const handle = findAuditKeys(session).find((key) => idOf(session, key).toString('hex') === keyId);
   if (!handle) throw new SigildError('KEY_NOT_FOUND', 'the audit key is no longer on the token');
+  return macByAuditKey(session, handle, text);
+}
+
+/** @throws {CryptokiError} */
+export function macByAuditKey(session: Session, handle: Handle, text: Buffer): Buffer {
   const mechanism = { mechanism: MECHANISMS[ALGORITHM].type };
   return signMac(session, { handle, mechanism, macBytes: MAC_BYTES }, text);
 }
 
-/** @param log its UUID @returns the newest, where several are there @throws {CryptokiError} */
-export function findAuditHead(session: Session, log: string): AuditHead | undefined {
+/**
+ * @param log its UUID; undefined for all logs
+ * @returns the newest ones first
+ * @throws {CryptokiError}
+ */
+export function findAuditHeads(session: Session, log?: string): readonly KeptHead[] {
   const reader = new AttributeReader();
   return findHeads(session, log)
-    .map((handle) =>
-      ifPresent(() => reader.read(session, handle, [pkcs11js.CKA_VALUE]).text(pkcs11js.CKA_VALUE)),
-    )
-    .map((value = '') => (value.length > MAX_AUDIT_HEAD_BYTES ? undefined : decodeAuditHead(value)))
-    .filter((head) => head !== undefined)
-    .sort((a, b) => b.seq - a.seq)[0];
+    .map((handle) => ifPresent(() => readHead(session, reader, handle)))
+    .filter((kept) => kept !== undefined)
+    .sort((a, b) => b.head.seq - a.head.seq);
 }
 
 /**
@@ -91,7 +98,8 @@ export function keepAuditHead(session: Session, log: string, head: AuditHead): v
   }
 }
 
-function findAuditKeys(session: Session): readonly Handle[] {
+/** The keys that the token itself has made: a MAC of another one could be made elsewhere. */
+export function findAuditKeys(session: Session): readonly Handle[] {
   return findReserved(session, AUDIT_KEY_LABEL, PROVEN);
 }
 
@@ -112,7 +120,6 @@ function createHead(session: Session, log: string, head: AuditHead): void {
       session,
       new Map<number, number | boolean | string | Buffer>([
         ...headTemplate(log),
-        [pkcs11js.CKA_PRIVATE, true],
         [pkcs11js.CKA_VALUE, Buffer.from(encodeAuditHead(head))],
       ]),
     );
@@ -122,15 +129,29 @@ function createHead(session: Session, log: string, head: AuditHead): void {
   }
 }
 
-function findHeads(session: Session, log: string): Handle[] {
+function findHeads(session: Session, log: string | undefined): Handle[] {
   return findObjects(session, headTemplate(log));
 }
 
-function headTemplate(log: string): Template {
+/** Private ones, as whoever has no PIN can make public objects. */
+function headTemplate(log: string | undefined): Template {
   return new Map<number, number | boolean | string>([
     [pkcs11js.CKA_CLASS, pkcs11js.CKO_DATA],
     [pkcs11js.CKA_TOKEN, true],
+    [pkcs11js.CKA_PRIVATE, true],
     [pkcs11js.CKA_APPLICATION, 'sigild'],
-    [pkcs11js.CKA_LABEL, auditHeadLabel(log)],
+    ...(log === undefined ? [] : [[pkcs11js.CKA_LABEL, auditHeadLabel(log)] as const]),
   ]);
+}
+
+function readHead(session: Session, reader: AttributeReader, handle: Handle): KeptHead | undefined {
+  const start = auditHeadLabel('');
+  const attributes = reader.read(session, handle, [pkcs11js.CKA_LABEL, pkcs11js.CKA_VALUE]);
+  const label = attributes.text(pkcs11js.CKA_LABEL) ?? '';
+  const value = attributes.bytes(pkcs11js.CKA_VALUE);
+  // Records of keys stand beside them.
+  if (!label.startsWith(start) || !value || value.byteLength > MAX_AUDIT_HEAD_BYTES)
+    return undefined;
+  const head = decodeAuditHead(value.toString('utf8'));
+  return head && { log: label.slice(start.length), head };
 }

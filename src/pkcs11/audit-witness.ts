@@ -1,28 +1,11 @@
 import { timingSafeEqual } from 'node:crypto';
-import pkcs11js from 'pkcs11js';
-import {
-  AUDIT_KEY_LABEL,
-  type AuditHead,
-  auditHeadLabel,
-  decodeAuditHead,
-  MAX_AUDIT_HEAD_BYTES,
-} from '../domain/audit-seal.ts';
-import {
-  AttributeReader,
-  findObjects,
-  type Handle,
-  ifPresent,
-  type Template,
-} from './attributes.ts';
-import { KEY_PROOF } from './key-template.ts';
+import type { AuditHead } from '../domain/audit-seal.ts';
+import type { Handle } from './attributes.ts';
+import { findAuditHeads, findAuditKeys, macByAuditKey } from './audit-objects.ts';
 import { login, logout } from './login.ts';
-import { signMac } from './mac.ts';
-import { MECHANISMS } from './mechanisms.ts';
+import { idOf } from './reserved-key.ts';
 import type { Session } from './session.ts';
 import type { FoundToken } from './token-selection.ts';
-
-const ALGORITHM = 'HMAC_SHA256';
-const APPLICATION = 'sigild';
 
 interface AuditKey {
   readonly id: string;
@@ -39,8 +22,12 @@ export class AuditWitness {
   /** @throws {CryptokiError} */
   constructor(session: Session) {
     this.#session = session;
-    this.#keys = auditKeys(session);
-    this.heads = newestHeads(session);
+    this.#keys = findAuditKeys(session).map((handle) => ({
+      handle,
+      id: idOf(session, handle).toString('hex'),
+    }));
+    const newestLast = findAuditHeads(session).toReversed();
+    this.heads = new Map(newestLast.map(({ log, head }) => [log, head]));
   }
 
   /**
@@ -59,7 +46,7 @@ export class AuditWitness {
     if (keys.length === 0) return 'no-key';
     const expected = Buffer.from(mac, 'hex');
     const isMade = keys.some(({ handle }) => {
-      const made = signMac(this.#session, macKey(handle), Buffer.from(text));
+      const made = macByAuditKey(this.#session, handle, Buffer.from(text));
       return made.byteLength === expected.byteLength && timingSafeEqual(made, expected);
     });
     return isMade ? 'sealed' : 'other';
@@ -82,62 +69,4 @@ export async function withAuditWitness<Result>(
   const result = await work(new AuditWitness(keeper));
   logout(keeper);
   return result;
-}
-
-/** Only keys that the token itself has made: a MAC of another one could be made elsewhere. */
-function auditKeys(session: Session): AuditKey[] {
-  const reader = new AttributeReader();
-  const handles = findObjects(
-    session,
-    new Map<number, number | boolean | string>([
-      [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
-      [pkcs11js.CKA_TOKEN, true],
-      [pkcs11js.CKA_LABEL, AUDIT_KEY_LABEL],
-    ]),
-  );
-  return handles.flatMap((handle) => {
-    const attributes = reader.read(session, handle, [pkcs11js.CKA_ID, ...PROOF.keys()]);
-    const isProven = [...PROOF].every(([type, value]) => attributes.flag(type) === value);
-    const id = attributes.bytes(pkcs11js.CKA_ID)?.toString('hex') ?? '';
-    return isProven ? [{ id, handle }] : [];
-  });
-}
-
-const PROOF: Template = new Map([...KEY_PROOF, [pkcs11js.CKA_EXTRACTABLE, false]]);
-
-function newestHeads(session: Session): Map<string, AuditHead> {
-  const reader = new AttributeReader();
-  const handles = findObjects(
-    session,
-    new Map<number, number | boolean | string>([
-      [pkcs11js.CKA_CLASS, pkcs11js.CKO_DATA],
-      [pkcs11js.CKA_TOKEN, true],
-      [pkcs11js.CKA_APPLICATION, APPLICATION],
-    ]),
-  );
-  const heads = new Map<string, AuditHead>();
-  for (const handle of handles) {
-    const found = ifPresent(() => readHead(session, reader, handle));
-    const older = found && heads.get(found.log);
-    if (found && !(older && older.seq > found.head.seq)) heads.set(found.log, found.head);
-  }
-  return heads;
-}
-
-function readHead(session: Session, reader: AttributeReader, handle: Handle) {
-  const start = auditHeadLabel('');
-  const types = [pkcs11js.CKA_LABEL, pkcs11js.CKA_PRIVATE, pkcs11js.CKA_VALUE];
-  const attributes = reader.read(session, handle, types);
-  const label = attributes.text(pkcs11js.CKA_LABEL) ?? '';
-  const value = attributes.bytes(pkcs11js.CKA_VALUE);
-  // Whoever has no PIN can make public objects.
-  const isPrivate = attributes.flag(pkcs11js.CKA_PRIVATE) === true;
-  if (!label.startsWith(start) || !isPrivate || !value) return undefined;
-  if (value.byteLength > MAX_AUDIT_HEAD_BYTES) return undefined;
-  const head = decodeAuditHead(value.toString('utf8'));
-  return head && { log: label.slice(start.length), head };
-}
-
-function macKey(handle: Handle) {
-  return { handle, mechanism: { mechanism: MECHANISMS[ALGORITHM].type }, macBytes: 32 };
 }

@@ -1,4 +1,4 @@
-import type { AuditHead } from '../domain/audit-seal.ts';
+import type { AuditHead, KeptHead } from '../domain/audit-seal.ts';
 import type { Cancellation } from '../domain/cancellation.ts';
 import type { AuditToken } from '../service/ports.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -10,12 +10,6 @@ export interface TextToSign {
   readonly keyId: string;
   /** In base64. */
   readonly text: string;
-}
-
-/** What OPERATION.keepAuditHead carries. */
-export interface KeptHead {
-  readonly log: string;
-  readonly head: AuditHead;
 }
 
 /** What the hosts do for the audit log. */

@@ -1,6 +1,7 @@
+import type { KeptHead } from '../domain/audit-seal.ts';
 import type { VersionRef } from '../domain/key.ts';
 import { AgreedMacs } from '../pkcs11/agreed-macs.ts';
-import { auditKey, auditMac, findAuditHead, keepAuditHead } from '../pkcs11/audit-objects.ts';
+import { auditKey, auditMac, findAuditHeads, keepAuditHead } from '../pkcs11/audit-objects.ts';
 import { checkIntent } from '../pkcs11/intent-check.ts';
 import { KeyChanges } from '../pkcs11/key-changes.ts';
 import type { MacStreams } from '../pkcs11/mac-streams.ts';
@@ -8,7 +9,7 @@ import type { Session } from '../pkcs11/session.ts';
 import type { TokenSession } from '../pkcs11/token-session.ts';
 import { decodeSignAgreed, decodeVerifyAgreed } from './agreed-frames.ts';
 import type { Frame } from './frames.ts';
-import type { KeptHead, TextToSign } from './hosted-audit.ts';
+import type { TextToSign } from './hosted-audit.ts';
 import { decodeSign, decodeVerify, encodeAnswer, encodeIndexes } from './mac-frames.ts';
 import {
   decodeJson,
@@ -135,8 +136,9 @@ const RARE_OPERATIONS: Readonly<
     return session.repeatable('signing for the audit log', sign);
   },
   [OPERATION.findAuditHead]: (session, payload) =>
-    session.repeatable("looking for the audit log's head", (open) =>
-      findAuditHead(open, decodeJson(payload)),
+    session.repeatable(
+      "looking for the audit log's head",
+      (open) => findAuditHeads(open, decodeJson(payload))[0]?.head,
     ),
   [OPERATION.keepAuditHead]: (session, payload) => {
     const { log, head } = decodeJson<KeptHead>(payload);

@@ -1,5 +1,9 @@
-import { createHash } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
+import { createHash, randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { auditHeadLabel, encodeAuditHead } from '../../src/domain/audit-seal.ts';
 import type { HostedToken } from '../../src/token-host/hosted-token.ts';
 import { startHostedToken } from '../support/hosted-token.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
@@ -85,4 +89,24 @@ test('the head of each log is replaced, and found by any host', async () => {
   expect(found).toEqual(head(11));
   expect(other).toEqual(head(7));
   expect(objectsOf('data', LOG)).toBe(1);
+});
+
+test('a head that somebody without the PIN has put there is not believed', async () => {
+  const log = randomUUID();
+  await token.audit.keepAuditHead(log, head(3), signal);
+  const file = join(softHsm.directory, 'head');
+  writeFileSync(file, encodeAuditHead(head(1_000)));
+  execFileSync(
+    'pkcs11-tool',
+    [
+      ...['--module', softHsm.module, '--token-label', softHsm.label, '--write-object', file],
+      ...['--type', 'data', '--application-label', 'sigild', '--label', auditHeadLabel(log)],
+    ],
+    { env: { ...process.env, ...softHsm.environment }, stdio: 'pipe' },
+  );
+
+  const found = await token.audit.findAuditHead(log, signal);
+
+  expect(objectsOf('data', log)).toBe(2);
+  expect(found).toEqual(head(3));
 });
