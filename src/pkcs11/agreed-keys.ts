@@ -77,7 +77,7 @@ export class AgreedKeys {
     const found = new AttributeReader().read(session, own.privateHandle, [pkcs11js.CKA_SIGN]);
     return {
       key: deriveMacKey(session, own, peer),
-      maySign: found.flag(pkcs11js.CKA_SIGN) ?? false,
+      maySign: found.isSet(pkcs11js.CKA_SIGN),
       derivedAtMs: performance.now(),
     };
   }

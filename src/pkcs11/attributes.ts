@@ -39,6 +39,11 @@ export class Attributes {
     return value === undefined || value.byteLength === 0 ? undefined : value[0] !== 0;
   }
 
+  /** Whether it is there and true. */
+  isSet(type: number): boolean {
+    return this.flag(type) ?? false;
+  }
+
   /** A CK_ULONG. */
   number(type: number): number | undefined {
     return this.numbers(type)?.[0];

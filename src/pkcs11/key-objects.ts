@@ -1,15 +1,10 @@
 import type { KeyObject as CryptoKey } from 'node:crypto';
 import pkcs11js from 'pkcs11js';
-import {
-  type Algorithm,
-  hasTwoHalves,
-  MAC_ALGORITHMS,
-  type MacAlgorithm,
-} from '../domain/algorithm.ts';
+import type { Algorithm } from '../domain/algorithm.ts';
 import { isKeyName, type KeyVersion, type VersionRef } from '../domain/key.ts';
 import { stateOf } from '../domain/key-state.ts';
-import { type NamePattern, namePattern } from '../domain/name-pattern.ts';
 import type { AdoptRule } from '../domain/token-options.ts';
+import { AdoptRules } from './adopt-rules.ts';
 import {
   AttributeReader,
   type Attributes,
@@ -20,7 +15,7 @@ import {
 import { distinctKeys } from './distinct-keys.ts';
 import { isOwnPublic, type KeyHalf, KeyHalves, orphansOf, pairUp } from './key-pairs.ts';
 import { identity, TOKEN_ATTRIBUTE_TYPES, tokenAttributes } from './key-version.ts';
-import { algorithmsOf, type KeyShape, suits } from './mechanisms.ts';
+import { secretAlgorithm } from './secret-algorithm.ts';
 import type { Session } from './session.ts';
 
 /** A key on the token that sigild serves. */
@@ -59,6 +54,7 @@ const NAME_TYPES = [pkcs11js.CKA_LABEL, pkcs11js.CKA_ID];
 const READ_TYPES = [
   pkcs11js.CKA_CLASS,
   ...NAME_TYPES,
+  pkcs11js.CKA_PRIVATE,
   pkcs11js.CKA_KEY_TYPE,
   pkcs11js.CKA_ALLOWED_MECHANISMS,
   pkcs11js.CKA_SIGN,
@@ -69,12 +65,12 @@ const READ_TYPES = [
 
 /** Finds and reads the keys that sigild serves. */
 export class KeyObjects {
-  readonly #rules: readonly { readonly matches: NamePattern; readonly algorithm: Algorithm }[];
+  readonly #rules: AdoptRules;
   readonly #reader = new AttributeReader();
   readonly #halves = new KeyHalves();
 
   constructor(adopt: readonly AdoptRule[]) {
-    this.#rules = adopt.map(({ label, algorithm }) => ({ matches: namePattern(label), algorithm }));
+    this.#rules = new AdoptRules(adopt);
   }
 
   /** The served keys of one name. @throws {CryptokiError} */
@@ -104,7 +100,7 @@ export class KeyObjects {
 
   /** The algorithm that the rules give a key of this name. */
   adoptedAlgorithm(name: string): Algorithm | undefined {
-    return this.#rules.find((rule) => rule.matches(name))?.algorithm;
+    return this.#rules.algorithmOf(name);
   }
 
   /**
@@ -179,9 +175,9 @@ export class KeyObjects {
           whole ?? this.#reader.read(session, handle, READ_TYPES),
         );
       case pkcs11js.CKO_PRIVATE_KEY:
-        return this.#halves.read(session, handle, true);
+        return this.#half(session, handle, true);
       case pkcs11js.CKO_PUBLIC_KEY:
-        return this.#halves.read(session, handle, false);
+        return this.#half(session, handle, false);
       case pkcs11js.CKO_DATA:
         return { data: handle };
       default:
@@ -189,45 +185,32 @@ export class KeyObjects {
     }
   }
 
+  #half(session: Session, handle: Handle, isPrivate: boolean): TokenPart | undefined {
+    const half = this.#halves.read(session, handle, isPrivate);
+    return !half || this.#rules.believe(half) ? half : { unserved: handle };
+  }
+
   #secret(session: Session, handle: Handle, attributes: Attributes): TokenPart | undefined {
     const key = attributes.text(pkcs11js.CKA_LABEL);
     if (key === undefined || !isKeyName(key)) return undefined;
-    const shape = this.#shape(session, handle, key, attributes);
-    const algorithm = this.#claims(key, attributes).find((claimed) => suits(claimed, shape));
+    const ckaId = attributes.bytes(pkcs11js.CKA_ID);
+    const needsLogin = attributes.isSet(pkcs11js.CKA_PRIVATE);
+    if (!this.#rules.believe({ key, ckaId, needsLogin })) return { unserved: handle };
+    const adopted = this.#rules.algorithmOf(key);
+    const algorithm = secretAlgorithm(session, handle, attributes, adopted);
     if (algorithm === undefined) return { unserved: handle };
     const version: KeyVersion = {
       key,
       algorithm,
       state: stateOf({
-        sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
-        verify: attributes.flag(pkcs11js.CKA_VERIFY) ?? false,
+        sign: attributes.isSet(pkcs11js.CKA_SIGN),
+        verify: attributes.isSet(pkcs11js.CKA_VERIFY),
       }),
-      ...identity(key, attributes.bytes(pkcs11js.CKA_ID)),
+      ...identity(key, ckaId),
       attributes: tokenAttributes(attributes),
       ...(attributes.flag(pkcs11js.CKA_DESTROYABLE) === false && { isDestroyable: false }),
     };
     return { handle, version };
-  }
-
-  /** What the one mechanism is for that the token allows the key, else what an adopt rule says. */
-  #claims(name: string, attributes: Attributes): readonly MacAlgorithm[] {
-    const [mechanism, ...others] = attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [];
-    if (mechanism !== undefined) return others.length === 0 ? algorithmsOf(mechanism) : [];
-    const adopted = this.adoptedAlgorithm(name);
-    return adopted === undefined || hasTwoHalves(adopted) ? [] : [adopted];
-  }
-
-  /** Only of AES keys the length counts, and not every type of key has the attribute. */
-  #shape(session: Session, handle: Handle, name: string, attributes: Attributes): KeyShape {
-    const keyType = attributes.number(pkcs11js.CKA_KEY_TYPE);
-    if (keyType !== pkcs11js.CKK_AES) return { keyType, valueBytes: undefined };
-    const length = this.#reader.read(session, handle, [pkcs11js.CKA_VALUE_LEN]);
-    const valueBytes = length.number(pkcs11js.CKA_VALUE_LEN);
-    if (valueBytes) return { keyType, valueBytes };
-    // SoftHSM 2.6 gives 0 for a key that was unwrapped: there an adopt rule says what it is for.
-    const adopted = this.adoptedAlgorithm(name);
-    const known = adopted !== undefined && !hasTwoHalves(adopted);
-    return { keyType, valueBytes: known ? MAC_ALGORITHMS[adopted].keyBytes : undefined };
   }
 }
 

@@ -22,6 +22,8 @@ export interface KeyHalf {
   readonly key: string;
   readonly ckaId: Buffer;
   readonly isPrivate: boolean;
+  /** CKA_PRIVATE: whether only who has the PIN sees it, and can have put it there. */
+  readonly needsLogin: boolean;
   /** Whether the private half may sign, the public one verify. */
   readonly isUsable: boolean;
   /** Of the private half: whether it may agree upon keys. */
@@ -33,7 +35,7 @@ export interface KeyHalf {
   readonly spki: Buffer | undefined;
 }
 
-const NAME_TYPES = [pkcs11js.CKA_LABEL, pkcs11js.CKA_ID];
+const NAME_TYPES = [pkcs11js.CKA_LABEL, pkcs11js.CKA_ID, pkcs11js.CKA_PRIVATE];
 
 const PRIVATE_TYPES = [
   ...NAME_TYPES,
@@ -68,8 +70,9 @@ export class KeyHalves {
     const publicKey = isPrivate ? undefined : this.#publicKey(session, handle, attributes);
     return {
       ...{ handle, key, ckaId, isPrivate },
-      isUsable: attributes.flag(isPrivate ? pkcs11js.CKA_SIGN : pkcs11js.CKA_VERIFY) ?? false,
-      derives: attributes.flag(pkcs11js.CKA_DERIVE) ?? false,
+      needsLogin: attributes.isSet(pkcs11js.CKA_PRIVATE),
+      isUsable: attributes.isSet(isPrivate ? pkcs11js.CKA_SIGN : pkcs11js.CKA_VERIFY),
+      derives: attributes.isSet(pkcs11js.CKA_DERIVE),
       mechanisms: attributes.numbers(pkcs11js.CKA_ALLOWED_MECHANISMS) ?? [],
       attributes: tokenAttributes(attributes),
       spki: publicKey && spkiOf(publicKey),

@@ -77,8 +77,8 @@ export function readUsage(session: Session, handle: Handle): KeyUsage {
   const types = [pkcs11js.CKA_SIGN, pkcs11js.CKA_VERIFY];
   const attributes = new AttributeReader().read(session, handle, types);
   return {
-    sign: attributes.flag(pkcs11js.CKA_SIGN) ?? false,
-    verify: attributes.flag(pkcs11js.CKA_VERIFY) ?? false,
+    sign: attributes.isSet(pkcs11js.CKA_SIGN),
+    verify: attributes.isSet(pkcs11js.CKA_VERIFY),
   };
 }
 

@@ -29,7 +29,7 @@ function mayVerifyNow(session: Session, pair: PairEntry): boolean {
   const nowMs = performance.now();
   if (nowMs - pair.checkedAtMs < RECHECK_MS) return pair.mayVerify;
   const found = new AttributeReader().read(session, pair.publicHandle, [pkcs11js.CKA_VERIFY]);
-  pair.mayVerify = found.flag(pkcs11js.CKA_VERIFY) ?? false;
+  pair.mayVerify = found.isSet(pkcs11js.CKA_VERIFY);
   pair.checkedAtMs = nowMs;
   return pair.mayVerify;
 }

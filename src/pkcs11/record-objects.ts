@@ -30,7 +30,12 @@ export interface FoundRecords {
 
 const APPLICATION = 'sigild';
 
-const READ_TYPES = [pkcs11js.CKA_APPLICATION, pkcs11js.CKA_LABEL, pkcs11js.CKA_VALUE];
+const READ_TYPES = [
+  pkcs11js.CKA_APPLICATION,
+  pkcs11js.CKA_LABEL,
+  pkcs11js.CKA_PRIVATE,
+  pkcs11js.CKA_VALUE,
+];
 
 /** An object that says it is a record. */
 export interface RecordObject {
@@ -71,6 +76,8 @@ export class RecordObjects {
     const key = attributes.text(pkcs11js.CKA_LABEL) ?? '';
     if (attributes.text(pkcs11js.CKA_APPLICATION) !== APPLICATION || !isKeyName(key))
       return undefined;
+    // Whoever has no PIN can make others.
+    if (!attributes.isSet(pkcs11js.CKA_PRIVATE)) return undefined;
     const value = attributes.bytes(pkcs11js.CKA_VALUE);
     const fits = value !== undefined && value.byteLength <= MAX_RECORD_BYTES;
     return { handle, key, copy: fits ? decodeRecord(key, value.toString('utf8')) : undefined };

@@ -24,6 +24,8 @@ export function findReserved(
     new Map<number, number | boolean | string | Buffer>([
       [pkcs11js.CKA_CLASS, pkcs11js.CKO_SECRET_KEY],
       [pkcs11js.CKA_TOKEN, true],
+      // Whoever has no PIN can make others.
+      [pkcs11js.CKA_PRIVATE, true],
       [pkcs11js.CKA_LABEL, label],
       ...besides,
     ]),

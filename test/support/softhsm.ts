@@ -22,6 +22,8 @@ const MODULES = ['/usr/lib/softhsm/libsofthsm2.so', `/usr/lib/${MULTIARCH}/softh
 /** For processes to stop, or to go on. */
 const STOP_MS = 5;
 const KILL_TRIES = 500;
+/** Longer than a stopped process keeps a file empty here. */
+const WRITE_LIMIT_MS = 1_000;
 
 interface SecretKey {
   readonly label: string;
@@ -132,7 +134,7 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
       writeFileSync(file, value, { mode: 0o600 });
       pkcs11Tool(
         ...['--write-object', file, '--type', 'secrkey'],
-        ...['--usage-sign', '--label', name],
+        ...['--usage-sign', '--label', name, '--private'],
         ...(id === undefined ? [] : ['--id', id]),
         ...(sensitive ? ['--sensitive'] : []),
         ...(type === undefined ? [] : ['--key-type', type]),
@@ -152,15 +154,15 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
       const signal = (name: NodeJS.Signals) => {
         for (const pid of pids) process.kill(pid, name);
       };
-      const hasEmptyFile = () => objectFiles(tokens).some((file) => statSync(file).size === 0);
+      const isWriting = () => objectFiles(tokens).some(isBeingWritten);
       for (let tries = 0; tries < KILL_TRIES; tries += 1) {
         signal('SIGSTOP');
         await pause(STOP_MS);
-        if (!hasEmptyFile()) return signal('SIGKILL');
+        if (!isWriting()) return signal('SIGKILL');
         signal('SIGCONT');
         await pause(STOP_MS);
       }
-      throw new Error('SoftHSM has had an empty file for all the time');
+      throw new Error('SoftHSM has been writing for all the time');
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
@@ -171,6 +173,12 @@ function objectFiles(tokens: string): readonly string[] {
   return readdirSync(tokens, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.object'))
     .map((file) => join(tokens, file));
+}
+
+/** One that has been empty for long was left so. */
+function isBeingWritten(file: string): boolean {
+  const { size, mtimeMs } = statSync(file);
+  return size === 0 && Date.now() - mtimeMs < WRITE_LIMIT_MS;
 }
 
 /** OpenSC's PKCS#11 spy in front of a SoftHSM: a module that writes every call into a file. */

@@ -5,7 +5,7 @@ import { ReadingTurns } from '../../src/rpc/reading-turns.ts';
 const CALL = { calls: 1, bytes: 0 };
 
 /** So many calls make a turn. */
-const TURN = 64;
+const TURN = 32;
 
 let nowMs: number;
 
@@ -115,7 +115,7 @@ test('items of batches weigh less than calls', () => {
   const { open, ask } = subject();
   const { reads } = open('shop');
 
-  ask('shop', 12, { calls: 128, bytes: 0 });
+  ask('shop', 6, { calls: 128, bytes: 0 });
   expect(reads()).toBe(true);
   ask('shop', 1, { calls: 128, bytes: 0 });
 
