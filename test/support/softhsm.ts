@@ -19,11 +19,14 @@ import type { TestToken } from './test-token.ts';
 const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
 const MODULES = ['/usr/lib/softhsm/libsofthsm2.so', `/usr/lib/${MULTIARCH}/softhsm/libsofthsm2.so`];
 
-/** For processes to stop, or to go on. */
+/** For processes to stop. */
 const STOP_MS = 5;
-const KILL_TRIES = 500;
-/** Longer than a stopped process keeps a file empty here. */
-const WRITE_LIMIT_MS = 1_000;
+/** On a machine that is busy with tests. */
+const LONGEST_WRITE_MS = 50;
+/** For both together to find a moment in which a process writes nothing. */
+const KILL_LIMIT_MS = 30_000;
+/** No process that is stopped now and then takes so long to write a file. */
+const LEFT_MS = 15_000;
 
 interface SecretKey {
   readonly label: string;
@@ -155,12 +158,14 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
         for (const pid of pids) process.kill(pid, name);
       };
       const isWriting = () => objectFiles(tokens).some(isBeingWritten);
-      for (let tries = 0; tries < KILL_TRIES; tries += 1) {
+      const endMs = performance.now() + KILL_LIMIT_MS;
+      while (performance.now() < endMs) {
         signal('SIGSTOP');
         await pause(STOP_MS);
         if (!isWriting()) return signal('SIGKILL');
         signal('SIGCONT');
-        await pause(STOP_MS);
+        // Of varying length, as another process may be treated so at the same time.
+        await pause(STOP_MS + Math.random() * LONGEST_WRITE_MS);
       }
       throw new Error('SoftHSM has been writing for all the time');
     },
@@ -175,10 +180,10 @@ function objectFiles(tokens: string): readonly string[] {
     .map((file) => join(tokens, file));
 }
 
-/** One that has been empty for long was left so. */
+/** One that has been empty for long was left so by a process that has ended. */
 function isBeingWritten(file: string): boolean {
   const { size, mtimeMs } = statSync(file);
-  return size === 0 && Date.now() - mtimeMs < WRITE_LIMIT_MS;
+  return size === 0 && Date.now() - mtimeMs < LEFT_MS;
 }
 
 /** OpenSC's PKCS#11 spy in front of a SoftHSM: a module that writes every call into a file. */
