@@ -6,7 +6,7 @@ import { type Client, connect } from '../../src/client/client.ts';
 import { sigilctl } from '../integration/admin-sigilctl.ts';
 import { type Acknowledged, workUntilGone } from '../support/acknowledged.ts';
 import { connectClient } from '../support/client.ts';
-import { baseConfig, type Daemon, startDaemon } from '../support/daemon.ts';
+import { baseConfig, type Daemon, type DaemonOptions, startDaemon } from '../support/daemon.ts';
 import { tellFigures } from '../support/figures.ts';
 import { processTree } from '../support/processes.ts';
 import { createSoftHsm, type SoftHsm } from '../support/softhsm.ts';
@@ -23,6 +23,10 @@ const DAEMONS = 2;
 /** A daemon lives no longer than this from the moment that it serves, or has made its first key. */
 const LONGEST_LIFE_MS = 600;
 
+/** Of one daemon, until it serves. */
+const MAX_STARTS = 10;
+const RESTART_MS = 200;
+
 /** For starts and calls on a machine that is busy with tests. */
 const PATIENT_MS = 60_000;
 
@@ -38,13 +42,11 @@ const acknowledged: Acknowledged = { versions: new Map(), macs: [], failures: []
 async function killOne(place: number, round: number): Promise<void> {
   const socket = join(softHsm.directory, `${place}.sock`);
   const { token } = baseConfig(softHsm);
-  const daemon = await startDaemon(softHsm, {
-    config: {
-      token: { ...(token as object), startTimeoutMs: PATIENT_MS },
-      listeners: [{ unix: socket, mode: '0600', client: 'test' }],
-      audit: { file: auditFile(place) },
-      log: { level: 'info' },
-    },
+  const daemon = await startSupervised({
+    token: { ...(token as object), startTimeoutMs: PATIENT_MS },
+    listeners: [{ unix: socket, mode: '0600', client: 'test' }],
+    audit: { file: auditFile(place) },
+    log: { level: 'info' },
   });
   const client = connectClient(`unix:${socket}`, undefined, PATIENT_MS);
   const prefix = `killed-${place}-${round}-`;
@@ -59,6 +61,21 @@ async function killOne(place: number, round: number): Promise<void> {
     await daemon.exited;
     await work;
     client.close();
+  }
+}
+
+/**
+ * Starts a daemon again that could not reach the token, as systemd does: SoftHSM 2.6.1 has none while
+ * another process writes its file, which here may be one that is just being killed.
+ */
+async function startSupervised(config: NonNullable<DaemonOptions['config']>): Promise<Daemon> {
+  for (let starts = 1; ; starts += 1) {
+    try {
+      return await startDaemon(softHsm, { config });
+    } catch (error) {
+      if (starts === MAX_STARTS || !String(error).includes('does not serve (69)')) throw error;
+      await pause(RESTART_MS);
+    }
   }
 }
 

@@ -167,6 +167,7 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
         // Of varying length, as another process may be treated so at the same time.
         await pause(STOP_MS + Math.random() * LONGEST_WRITE_MS);
       }
+      signal('SIGKILL');
       throw new Error('SoftHSM has been writing for all the time');
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),
