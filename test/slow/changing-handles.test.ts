@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import pkcs11js from 'pkcs11js';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type KnownKeys, startCheckedLoad } from '../support/checked-load.ts';
 import { connectClient } from '../support/client.ts';
@@ -88,13 +89,15 @@ async function expectRightMacs(token: ChangingToken): Promise<void> {
 }
 
 test('the handle of one key is that of another one in another process, on SoftHSM', async () => {
-  const token = newSoftHsm();
-  for (const name of NAMES) token.writeKey(name, randomBytes(32));
+  const token = createSoftHsm();
+  cleanUps.push(() => token.remove());
+  for (const label of NAMES) token.writeKey({ label, value: randomBytes(32) });
   const handleAmong = async (name: string, order: readonly string[]) => {
     const cryptoki = new CryptokiProcess(token);
     cleanUps.push(() => cryptoki.kill());
     await cryptoki.initialize();
     const session = await cryptoki.openSession();
+    await cryptoki.call('C_Login', session, pkcs11js.CKU_USER, token.pin);
     const handles = new Map<string, string>();
     for (const each of order)
       handles.set(each, (await cryptoki.findKey(session, each)).toString('hex'));
