@@ -63,7 +63,7 @@ const FAULTS = [
     'noticed: the length always, the key when it is loaded, the canary at each probe',
   ],
   [
-    'SIGKILL of the daemon at random, 100 times, under load that creates, rotates and signs',
+    'SIGKILL of the daemon at random, but for the moments in which SoftHSM has emptied a file, 100 times, under load that creates, rotates and signs',
     'the token opens, every acknowledged key signs, the audit log verifies',
   ],
   [

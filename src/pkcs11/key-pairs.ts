@@ -35,17 +35,17 @@ export interface KeyHalf {
   readonly spki: Buffer | undefined;
 }
 
-const NAME_TYPES = [pkcs11js.CKA_LABEL, pkcs11js.CKA_ID, pkcs11js.CKA_PRIVATE];
+const COMMON_TYPES = [pkcs11js.CKA_LABEL, pkcs11js.CKA_ID, pkcs11js.CKA_PRIVATE];
 
 const PRIVATE_TYPES = [
-  ...NAME_TYPES,
+  ...COMMON_TYPES,
   pkcs11js.CKA_ALLOWED_MECHANISMS,
   pkcs11js.CKA_SIGN,
   pkcs11js.CKA_DERIVE,
   ...TOKEN_ATTRIBUTE_TYPES,
 ];
 
-const PUBLIC_TYPES = [...NAME_TYPES, pkcs11js.CKA_KEY_TYPE, pkcs11js.CKA_VERIFY];
+const PUBLIC_TYPES = [...COMMON_TYPES, pkcs11js.CKA_KEY_TYPE, pkcs11js.CKA_VERIFY];
 
 /**
  * A public half that is alone is what a crash has left, or one of a pair that another daemon makes or
