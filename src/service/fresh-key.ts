@@ -1,6 +1,6 @@
 import type { Cancellation } from '../domain/cancellation.ts';
 import { type ErrorReason, SigildError } from '../domain/errors.ts';
-import type { Key } from '../domain/key.ts';
+import { ambiguousVersions, type Key } from '../domain/key.ts';
 import { keyNotFound } from './access-policy.ts';
 import type { KeyCatalog } from './key-catalog.ts';
 
@@ -23,8 +23,10 @@ const MAX_LOOKS = 2;
 
 /**
  * How long a call waits for a version to be no longer ambiguous: it is so for a moment while two
- * daemons make it, see settle-creation.ts.
+ * daemons make it, see settle-creation.ts. The moment is as long as a busy token makes it; an object
+ * that is older than that is not about to give way, unless the daemons' clocks differ.
  */
+const SETTLING_LIMIT_MS = 5_000;
 const AMBIGUITY_LIMIT_MS = 500;
 
 interface Failure {
@@ -59,7 +61,7 @@ export async function withFreshKey<Choice, Result>(
   let key = known ?? (await find(catalog, name, signal));
   let outcome = await attempt(key, choose, use);
   while ('error' in outcome) {
-    const found = await lookAgain(catalog, name, signal, outcome, tries);
+    const found = await lookAgain(catalog, key, signal, outcome, tries);
     if (!found || found === key) throw outcome.error;
     key = found;
     outcome = await attempt(key, choose, use);
@@ -70,17 +72,17 @@ export async function withFreshKey<Choice, Result>(
 /** @returns what the token says now; undefined when that would not help */
 async function lookAgain(
   catalog: KeyCatalog,
-  name: string,
+  key: Key,
   signal: Cancellation,
   failure: Failure,
   tries: Tries,
 ): Promise<Key | undefined> {
   const maxAgeMs = worthALook(failure, tries.looks);
   tries.looks += 1;
-  if (maxAgeMs !== undefined) return await find(catalog, name, signal, maxAgeMs);
-  tries.ambiguousUntilMs ??= performance.now() + AMBIGUITY_LIMIT_MS;
+  if (maxAgeMs !== undefined) return await find(catalog, key.name, signal, maxAgeMs);
+  tries.ambiguousUntilMs ??= performance.now() + ambiguityLimitMs(key);
   const mayPass = isAmbiguous(failure) && performance.now() < tries.ambiguousUntilMs;
-  return mayPass ? await catalog.confirm(name, signal) : undefined;
+  return mayPass ? await catalog.confirm(key.name, signal) : undefined;
 }
 
 async function find(
@@ -111,6 +113,15 @@ async function attempt<Choice, Result>(
 
 function isAmbiguous({ error }: Failure): boolean {
   return error instanceof SigildError && error.reason === 'KEY_AMBIGUOUS';
+}
+
+function ambiguityLimitMs(key: Key): number {
+  const twice = ambiguousVersions(key);
+  const madeAtMs = key.versions
+    .filter(({ version }) => twice.includes(version))
+    .map(({ createTimeMs }) => createTimeMs ?? 0);
+  const ageMs = Math.max(0, Date.now() - Math.max(...madeAtMs));
+  return Math.max(AMBIGUITY_LIMIT_MS, SETTLING_LIMIT_MS - ageMs);
 }
 
 /** @returns how old what is known may be for another try; undefined when that would not help */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { processTree } from './processes.ts';
+import { processTree, signalAll } from './processes.ts';
 import type { TestToken } from './test-token.ts';
 import { until } from './wait.ts';
 
@@ -50,7 +50,7 @@ export class P11KitServer {
 
   /** Sends a signal to it and to the processes that it has made, of which each serves a connection. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    for (const pid of this.#pids()) process.kill(pid, signal);
+    signalAll(this.#pids(), signal);
   }
 
   /** Kills it and all that it has made. */
@@ -59,7 +59,7 @@ export class P11KitServer {
     if (!child) return;
     this.#child = undefined;
     const exited = once(child, 'close');
-    for (const pid of processTree(child.pid as number)) process.kill(pid, 'SIGKILL');
+    signalAll(processTree(child.pid as number), 'SIGKILL');
     await exited;
     rmSync(this.#socket, { force: true });
   }

@@ -11,6 +11,18 @@ function childrenOf(pid: number): number[] {
     .filter((candidate) => parentOf(candidate) === pid);
 }
 
+/** Sends a signal to processes, of which any may have ended since they were looked up. */
+export function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      const hasEnded = error instanceof Error && 'code' in error && error.code === 'ESRCH';
+      if (!hasEnded) throw error;
+    }
+  }
+}
+
 /** @returns undefined when there is no such process */
 function parentOf(pid: number): number | undefined {
   try {

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { signalAll } from './processes.ts';
 import type { TestToken } from './test-token.ts';
 
 const MULTIARCH = `${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`;
@@ -154,20 +155,17 @@ export function createSoftHsm(label = 'test', parent = tmpdir()): SoftHsm {
       rmSync(file);
     },
     async kill(pids) {
-      const signal = (name: NodeJS.Signals) => {
-        for (const pid of pids) process.kill(pid, name);
-      };
       const isWriting = () => objectFiles(tokens).some(isBeingWritten);
       const endMs = performance.now() + KILL_LIMIT_MS;
       while (performance.now() < endMs) {
-        signal('SIGSTOP');
+        signalAll(pids, 'SIGSTOP');
         await pause(STOP_MS);
-        if (!isWriting()) return signal('SIGKILL');
-        signal('SIGCONT');
+        if (!isWriting()) return signalAll(pids, 'SIGKILL');
+        signalAll(pids, 'SIGCONT');
         // Of varying length, as another process may be treated so at the same time.
         await pause(STOP_MS + Math.random() * LONGEST_WRITE_MS);
       }
-      signal('SIGKILL');
+      signalAll(pids, 'SIGKILL');
       throw new Error('SoftHSM has been writing for all the time');
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Key } from '../../src/domain/key.ts';
+import type { Key, KeyVersion } from '../../src/domain/key.ts';
 import { signingVersion } from '../../src/domain/key.ts';
 import { withFreshKey } from '../../src/service/fresh-key.ts';
 import { KeyCatalog } from '../../src/service/key-catalog.ts';
@@ -38,4 +38,24 @@ test('a version that stays ambiguous is refused in the end, after a few looks', 
   await expect(used).rejects.toMatchObject({ reason: 'KEY_AMBIGUOUS' });
   expect(looked()).toBeGreaterThan(1);
   expect(looked()).toBeLessThan(10);
+});
+
+/** Versions that claim one number. @param ageMs how long ago they were made */
+function rivals(ageMs: number): readonly KeyVersion[] {
+  const createTimeMs = Date.now() - ageMs;
+  return [WINNER, LOSER].map((version) => ({ ...version, createTimeMs }));
+}
+
+test('one that was made just now is waited for as long as a busy token may take', async () => {
+  const ambiguous = Array.from({ length: 15 }, () => keyOf(...rivals(0)));
+  const { used } = await primary(...ambiguous, keyOf(WINNER));
+
+  expect(await used).toEqual(WINNER);
+});
+
+test('one that was made just now and stays ambiguous is refused in the end', async () => {
+  const { used, looked } = await primary(keyOf(...rivals(4_000)));
+
+  await expect(used).rejects.toMatchObject({ reason: 'KEY_AMBIGUOUS' });
+  expect(looked()).toBeLessThan(20);
 });
