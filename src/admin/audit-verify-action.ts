@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { AuditHead } from '../domain/audit-seal.ts';
 import { withAuditWitness } from '../pkcs11/audit-witness.ts';
-import { selectToken } from '../pkcs11/token-selection.ts';
 import type { ChainPoint } from './audit-chain.ts';
 import { hintFor, verificationDocument, verificationText } from './audit-documents.ts';
 import { inOrder, logFiles } from './audit-files.ts';
@@ -13,7 +12,7 @@ import {
 } from './audit-verifier.ts';
 import { EXIT_STATUS } from './exit-status.ts';
 import type { CommandResult } from './invocation.ts';
-import { onModule } from './on-module.ts';
+import { onToken } from './on-module.ts';
 import { readUserPin } from './pin-input.ts';
 
 /** How many files a daemon may put aside while a log is verified. */
@@ -43,8 +42,7 @@ export async function verifySealed(
   options: VerifyLogOptions & SealTokenOptions,
 ): Promise<CommandResult> {
   const { module, label, serial, pinFile, pinFd } = options;
-  return onModule(module, async (loaded) => {
-    const token = selectToken(loaded, { label, serial });
+  return onToken(module, { label, serial }, async (token) => {
     const pin = await readUserPin({ name: 'user PIN', file: pinFile, fd: pinFd });
     return withAuditWitness(token, pin, (witness) => verifyChain(files, options, witness));
   });

@@ -5,9 +5,9 @@ import {
   summarizeToken,
   type TokenMeasurements,
 } from '../pkcs11/token-report.ts';
-import { presentTokens, selectToken } from '../pkcs11/token-selection.ts';
+import { presentTokens } from '../pkcs11/token-selection.ts';
 import type { CommandResult } from './invocation.ts';
-import { onModule } from './on-module.ts';
+import { onModule, onToken } from './on-module.ts';
 import { readNewPins, readUserPin } from './pin-input.ts';
 import {
   type NewTokenDocument,
@@ -74,8 +74,7 @@ const NOT_MEASURED: TokenMeasurements = {
 /** `token info` of a token in a module. The token is looked at before anybody is asked for its PIN. */
 export async function showToken(options: InfoOptions): Promise<CommandResult> {
   const { module, label, serial } = options;
-  const document = await onModule(module, async (loaded) => {
-    const token = selectToken(loaded, { label, serial });
+  const document = await onToken(module, { label, serial }, async (token) => {
     const details = describeToken(token);
     const pin = await givenPin(options);
     return { ...details, ...(pin === undefined ? NOT_MEASURED : measureToken(token, pin)) };

@@ -38,8 +38,16 @@ export async function withModule<Result>(
   work: (module: TokenModule) => Result | Promise<Result>,
 ): Promise<Result> {
   const module = initializeModule(file);
+  return await finalizing(module, () => work(module));
+}
+
+/** @throws {SigildError} for what the token refuses */
+export async function finalizing<Result>(
+  module: TokenModule,
+  work: () => Result | Promise<Result>,
+): Promise<Result> {
   try {
-    return await work(module);
+    return await work();
   } catch (error) {
     throw plainFailure(error) ?? error;
   } finally {

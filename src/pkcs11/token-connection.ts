@@ -5,10 +5,10 @@ import { CryptokiError, ck } from './ck-rv.ts';
 import type { KeyLocations } from './key-locations.ts';
 import { surveyKeys } from './key-survey.ts';
 import { login, logout, readPin } from './login.ts';
-import { initializeModule, type TokenModule } from './module.ts';
+import type { TokenModule } from './module.ts';
 import { joinsOtherThreads } from './own-connection.ts';
 import type { Session, Slot } from './session.ts';
-import { selectToken } from './token-selection.ts';
+import { openToken } from './token-search.ts';
 import { decideWarmth } from './warmth.ts';
 
 export interface TokenConnectionOptions {
@@ -59,8 +59,8 @@ export function connectToken(options: TokenConnectionOptions): TokenConnection {
 function connect(options: TokenConnectionOptions): TokenConnection {
   // Before the module is loaded: a PIN that cannot be read should cost no call to the token.
   const pin = readPin(options.pin);
-  const module = initializeModule(options.module);
-  const { slot, info } = selectToken(module, options.selector);
+  const { module, token } = openToken(options.module, options.selector);
+  const { slot, info } = token;
   const { expectedSerial } = options;
   if (expectedSerial !== undefined && info.serialNumber !== expectedSerial) {
     throw new StartFailure(
