@@ -62,7 +62,7 @@ export async function withFreshKey<Choice, Result>(
   let outcome = await attempt(key, choose, use);
   while ('error' in outcome) {
     const found = await lookAgain(catalog, key, signal, outcome, tries);
-    if (!found || found === key) throw outcome.error;
+    if (!found || (found === key && !mayHaveChanged(outcome))) throw outcome.error;
     key = found;
     outcome = await attempt(key, choose, use);
   }
@@ -109,6 +109,11 @@ async function attempt<Choice, Result>(
   } catch (error) {
     return { error, isRefused };
   }
+}
+
+/** Whether a key that was read before the failure says too little, though nothing newer is known. */
+function mayHaveChanged(failure: Failure): boolean {
+  return failure.isRefused || isAmbiguous(failure);
 }
 
 function isAmbiguous({ error }: Failure): boolean {
