@@ -41,7 +41,11 @@ export async function withModule<Result>(
   return await finalizing(module, () => work(module));
 }
 
-/** @throws {SigildError} for what the token refuses */
+/**
+ * Runs work on a module that has been initialised, and finalises it afterwards.
+ *
+ * @throws {SigildError} for what the token refuses
+ */
 export async function finalizing<Result>(
   module: TokenModule,
   work: () => Result | Promise<Result>,
