@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -33,6 +33,7 @@ afterEach(async () => {
 
 test('fault 15 [shim]: a wall clock that jumps by a day, forth and back, costs no call and no health', async () => {
   const file = join(tmpdir(), `sigild-clock-${process.pid}`);
+  cleanUps.push(() => rmSync(file, { force: true }));
   const faulty = await FaultyDaemon.start({
     environment: { NODE_OPTIONS: `--import=${CLOCK}`, SIGILD_TEST_CLOCK_FILE: file },
   });
