@@ -2,10 +2,10 @@ import type { Socket } from 'node:net';
 import type { Cost } from './rate-limits.ts';
 
 /**
- * What one client may ask for before what others have sent is read. 64 calls take gRPC some
+ * What one client may ask for before what others have sent is read. 16 calls take gRPC about two
  * milliseconds, which is about how much longer another client may wait for its turn.
  */
-const CALLS_PER_TURN = 32;
+const CALLS_PER_TURN = 16;
 
 /** What an item of a batch takes in this process is about this part of what a call takes. */
 const ITEMS_PER_CALL = 32;
@@ -88,8 +88,14 @@ function pause(reader: Reader): void {
 }
 
 function resume(reader: Reader): void {
+  const { sockets } = reader;
   reader.isPaused = false;
-  for (const socket of reader.sockets) setReading(socket, true);
+  for (const socket of sockets) setReading(socket, true);
+  // One connection may ask for all of a turn: another comes first the next time.
+  const [first] = sockets;
+  if (!first) return;
+  sockets.delete(first);
+  sockets.add(first);
 }
 
 interface Handle {

@@ -107,7 +107,7 @@ const OVERSIZE_BYTES = 4 * 1024 * 1024;
  * would only wait here instead of there. No limit on what a client can make the daemon do, as a stream
  * that is reset makes room at once: {@link Admission} is that.
  */
-const MIN_STREAMS_PER_CONNECTION = 32;
+const MIN_STREAMS_PER_CONNECTION = 16;
 const STREAMS_PER_SESSION = 2;
 
 /** A connection whose peer has vanished is closed after both together. */

@@ -10,7 +10,7 @@ import { until } from '../support/wait.ts';
 const item = { key: 'shop', data: Buffer.from('a message') };
 
 /** The daemon lets a connection have so many, and reads as many in a turn of a client. */
-const STREAMS_PER_CONNECTION = 32;
+const STREAMS_PER_CONNECTION = 16;
 
 const CALLS = 40;
 
@@ -53,7 +53,7 @@ test('a client that offers thousands of requests keeps another waiting for a few
 });
 
 test.each([
-  { sessions: 1, streams: 32 },
+  { sessions: 1, streams: 16 },
   { sessions: 64, streams: 128 },
 ])(
   'a connection to a token of $sessions sessions carries $streams calls at once',

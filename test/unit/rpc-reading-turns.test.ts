@@ -5,12 +5,13 @@ import { ReadingTurns } from '../../src/rpc/reading-turns.ts';
 const CALL = { calls: 1, bytes: 0 };
 
 /** So many calls make a turn. */
-const TURN = 32;
+const TURN = 16;
 
 let nowMs: number;
 
 beforeEach(() => {
   nowMs = 1_000;
+  resumed = [];
   vi.useFakeTimers({ toFake: ['setTimeout', 'setImmediate'] });
   const clock = vi.spyOn(performance, 'now').mockImplementation(() => nowMs);
   onTestFinished(() => {
@@ -19,6 +20,9 @@ beforeEach(() => {
   });
 });
 
+/** Connections that were read again, in that order. */
+let resumed: Socket[];
+
 /** A connection whose handle tells whether it is read. */
 function connection() {
   const socket = new Socket();
@@ -26,6 +30,7 @@ function connection() {
     reads: true,
     readStart: () => {
       handle.reads = true;
+      resumed.push(socket);
     },
     readStop: () => {
       handle.reads = false;
@@ -115,11 +120,24 @@ test('items of batches weigh less than calls', () => {
   const { open, ask } = subject();
   const { reads } = open('shop');
 
-  ask('shop', 6, { calls: 128, bytes: 0 });
+  ask('shop', 3, { calls: 128, bytes: 0 });
   expect(reads()).toBe(true);
   ask('shop', 1, { calls: 128, bytes: 0 });
 
   expect(reads()).toBe(false);
+});
+
+test('of its connections another one comes first each time', () => {
+  const { open, ask } = subject();
+  const [one, two] = [open('greedy').socket, open('greedy').socket];
+
+  for (let turn = 0; turn < 3; turn += 1) {
+    ask('greedy', TURN);
+    endTurn();
+    vi.runAllTimers();
+  }
+
+  expect(resumed).toEqual([one, two, two, one, one, two]);
 });
 
 test('a connection that opens meanwhile is not read either', () => {
