@@ -179,10 +179,13 @@ function objectFiles(tokens: string): readonly string[] {
     .map((file) => join(tokens, file));
 }
 
-/** One that has been empty for long was left so by a process that has ended. */
+/**
+ * One that has been empty for long was left so by a process that has ended. One that has gone since it
+ * was found is of an object that another process has destroyed.
+ */
 function isBeingWritten(file: string): boolean {
-  const { size, mtimeMs } = statSync(file);
-  return size === 0 && Date.now() - mtimeMs < LEFT_MS;
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats?.size === 0 && Date.now() - stats.mtimeMs < LEFT_MS;
 }
 
 /** OpenSC's PKCS#11 spy in front of a SoftHSM: a module that writes every call into a file. */
